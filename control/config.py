@@ -14,7 +14,7 @@ from foundation.etcd import EtcdConfig
 from foundation.part_tls import PartTls
 from objects.recording_keys import OperatorKeys
 from objects.s3_config import S3Config
-from sfu.api.desired_state import ConsentPolicy
+from sfu.api.desired_state import ConsentPolicy, RecordingNotice
 from sfu.api.registration import NodeRecord
 
 Registration = Literal["open", "invite", "domain", "closed"]
@@ -207,9 +207,10 @@ class ControlConfig:
     recording: bool = True
     """False refuses to start recordings."""
     default_lobby: bool = False
-    """These three are settings of new meetings whose host does not choose others."""
+    """These four are settings of new meetings whose host does not choose others."""
     default_captions: bool = True
     default_consent: ConsentPolicy = "ask"
+    default_recording_notice: RecordingNotice = "none"
     second_factor: SecondFactor = "optional"
     """Accounts that must sign in with a second factor: a code from an authenticator app, or a passkey."""
     scim_admin_group: str | None = None

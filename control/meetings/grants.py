@@ -43,6 +43,7 @@ def first_state(meeting: str, settings: MeetingSettings) -> DesiredState:
         captions=settings.captions,
         e2ee=settings.e2ee,
         consent=settings.consent,
+        notice=settings.recording_notice,
     )
 
 

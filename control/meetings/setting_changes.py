@@ -59,6 +59,7 @@ async def _apply(
             captions=settings.captions,
             e2ee=settings.e2ee,
             consent=settings.consent,
+            notice=settings.recording_notice,
             participants={**state.participants, **_rights(state, people, settings, before)},
         )
 

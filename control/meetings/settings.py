@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from control.config import ControlConfig
-from sfu.api.desired_state import ConsentPolicy
+from sfu.api.desired_state import ConsentPolicy, RecordingNotice
 
 VideoCodec = Literal["VP8", "VP9", "H264", "AV1"]
 MAX_CAPACITY = 10_000
@@ -17,11 +17,12 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """`may_*` are rights of participants who are not hosts; hosts have all of them.
 
     `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
-    (`implied`), or nobody can attend without consent (`required`). `codec` is the video codec that browsers send; they
-    add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted. `broadcast`
-    starts a broadcast automatically when the meeting begins, if it has outputs. In a `webinar`, newcomers join as
-    viewers; a host makes them participants to let them speak. Recordings are deleted `keep_recordings_days` after their
-    start, or when the server deletes them if that is null.
+    (`implied`), or nobody can attend without consent (`required`). With a `recording_notice`, everyone hears a tone and
+    a sentence in that language when recording begins, or when they join later. `codec` is the video codec that browsers
+    send; they add VP8 if somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted.
+    `broadcast` starts a broadcast automatically when the meeting begins, if it has outputs. In a `webinar`, newcomers
+    join as viewers; a host makes them participants to let them speak. Recordings are deleted `keep_recordings_days`
+    after their start, or when the server deletes them if that is null.
     """
 
     guests: bool = True
@@ -33,6 +34,7 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     may_chat: bool = True
     may_record: bool = False
     consent: ConsentPolicy = "ask"
+    recording_notice: RecordingNotice = "none"
     captions: bool = True
     e2ee: bool = False
     broadcast: bool = False
@@ -43,7 +45,12 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def defaults(config: ControlConfig) -> MeetingSettings:
     """Return the settings of new meetings whose host does not choose others."""
-    return MeetingSettings(lobby=config.default_lobby, captions=config.default_captions, consent=config.default_consent)
+    return MeetingSettings(
+        lobby=config.default_lobby,
+        captions=config.default_captions,
+        consent=config.default_consent,
+        recording_notice=config.default_recording_notice,
+    )
 
 
 class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +65,7 @@ class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     may_chat: bool | msgspec.UnsetType | None = msgspec.UNSET
     may_record: bool | msgspec.UnsetType | None = msgspec.UNSET
     consent: ConsentPolicy | msgspec.UnsetType | None = msgspec.UNSET
+    recording_notice: RecordingNotice | msgspec.UnsetType | None = msgspec.UNSET
     captions: bool | msgspec.UnsetType | None = msgspec.UNSET
     e2ee: bool | msgspec.UnsetType | None = msgspec.UNSET
     broadcast: bool | msgspec.UnsetType | None = msgspec.UNSET

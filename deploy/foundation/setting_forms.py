@@ -114,6 +114,7 @@ FORMS: Mapping[str, Form] = {
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "cookies": ("auto", "always"),
     "default_consent": ("ask", "implied", "required"),
+    "default_recording_notice": ("none", "en", "zh-CN"),
     "kafka_mechanism": ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
     "log_format": ("text", "json"),
     "log_level": ("debug", "info", "warning", "error"),

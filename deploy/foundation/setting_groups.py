@@ -234,6 +234,13 @@ _MEDIA = Group(
         Setting(
             "default_consent", str, "ask", "consent to recording in new meetings: ask, implied or required", live=True
         ),
+        Setting(
+            "default_recording_notice",
+            str,
+            "none",
+            "language in which new meetings say that they are recorded: none, en or zh-CN",
+            live=True,
+        ),
         Setting("max_participants", int, 200, "largest number of participants in a room", live=True),
         Setting("sfu_udp_port", int, 8810, "UDP port of media; 0 picks a free one"),
         Setting("sfu_tcp_port", int, 0, "TCP port of media, for clients without UDP; 0: as sfu_udp_port, -1: none"),

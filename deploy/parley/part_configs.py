@@ -121,6 +121,7 @@ def live_fields(settings: Settings) -> dict[str, Any]:
         "default_lobby": settings["default_lobby"],
         "default_captions": settings["default_captions"],
         "default_consent": settings["default_consent"],
+        "default_recording_notice": settings["default_recording_notice"],
         "max_participants": settings["max_participants"],
         "max_upload_bytes": settings["max_upload_bytes"],
         "quota_bytes": settings["quota_bytes"],

@@ -14,6 +14,8 @@ from sfu.api.placement import Placement
 
 ConsentPolicy = Literal["ask", "implied", "required"]
 """A meeting's policy on consent to recording: everyone is asked, joining implies it, or it is required."""
+RecordingNotice = Literal["none", "en", "zh-CN"]
+"""The language of the notice that everyone hears when recording begins or they join."""
 
 
 class DesiredRecording(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,7 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     recording: DesiredRecording | None = None
     broadcast: DesiredBroadcast | None = None
     consent: ConsentPolicy = "ask"
+    notice: RecordingNotice = "none"
     participants: dict[str, Grants] = {}
     removed: tuple[str, ...] = ()
     banned_users: tuple[str, ...] = ()

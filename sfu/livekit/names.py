@@ -58,6 +58,7 @@ _KINDS = {
     "agent": models.ParticipantInfo.Kind.AGENT,
     "egress": models.ParticipantInfo.Kind.EGRESS,
     "ingress": models.ParticipantInfo.Kind.INGRESS,
+    "notice": models.ParticipantInfo.Kind.AGENT,
     "phone": models.ParticipantInfo.Kind.SIP,
     "sip": models.ParticipantInfo.Kind.SIP,
 }

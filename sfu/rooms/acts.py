@@ -25,12 +25,13 @@ def view(room: LiveRoom) -> RoomView:
     people = [
         SeenParticipant(info=room.info(participant), grants=participant.grants)
         for participant in room.participants.values()
+        if not participant.is_notice
     ]
     return RoomView(
         room=room.room,
         opened_at=room.opened_unix_ms,
         participants=people,
-        tracks=[uptrack.info() for uptrack in room.uptracks.values()],
+        tracks=[uptrack.info() for uptrack in room.announced()],
         recording=room.taps.recording_state().active,
     )
 

@@ -137,7 +137,7 @@ class CascadeLink:
             return
         self._say_at = now + _PAUSE_NS
         room = self.room
-        here = [entry for entry in room.participants.values() if entry.link != self.number]
+        here = [entry for entry in room.participants.values() if entry.link != self.number and not entry.is_notice]
         names = {entry.participant for entry in here}
         tracks = [
             (uptrack, publisher)

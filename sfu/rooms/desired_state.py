@@ -5,7 +5,7 @@ from sfu.api.desired_state import DesiredState, Destination
 from sfu.api.join_token import Grants
 from sfu.api.refusal import Code
 from sfu.peers.publish.uptrack import UpTrack
-from sfu.rooms import consent_policy, distribution, membership, publishing, subscribing
+from sfu.rooms import consent_policy, distribution, membership, notices, publishing, subscribing
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 
@@ -27,6 +27,7 @@ def apply(room: LiveRoom, desired: DesiredState, now: int) -> bool:
             membership.put_out(room, participant, Code.CONSENT_REQUIRED, now)
         else:
             _keep(room, participant, desired, now)
+    notices.begin_for_all(room, before, now)
     if before is not None:
         _tell_all(room, before, desired, now)
     distribution.refresh_all(room, now)

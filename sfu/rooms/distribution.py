@@ -85,8 +85,10 @@ def _shared(room: LiveRoom, participant: Participant, offering: Offering) -> tup
     for of_kind, entries in zip(kept, (offering.audio, offering.video), strict=True):
         for entry in entries:
             who, track = entry.wish.participant, entry.wish.track
-            if who != participant.participant and not room.participants[who].shares(track, participant):
-                withheld.add(track)
+            publisher = room.participants[who]
+            if who != participant.participant and not publisher.shares(track, participant):
+                if not publisher.is_notice:  # others do not know of it
+                    withheld.add(track)
             else:
                 of_kind.append(entry)
     for track in withheld ^ participant.withheld:

@@ -6,6 +6,7 @@ from sfu.peers.context import Context
 from sfu.peers.sinks.sinks import Sinks
 from sfu.rooms.adaptation import Adaptation
 from sfu.rooms.backups import Backups
+from sfu.rooms.notice import Notice
 from sfu.rooms.offering import Offerings
 from sfu.rooms.peer_index import PeerIndex
 from sfu.rooms.quality import RoomQuality
@@ -22,6 +23,8 @@ class RoomKey(NamedTuple):
 
 class LiveRoom(Room):
     """Each service sees only the room's data. `peers` and `transcoding` are the node's.
+
+    `notices` are being heard or wait for their listeners.
 
     While a room `is_still`, with neither audio nor video, the node checks it less often.
     """
@@ -45,6 +48,7 @@ class LiveRoom(Room):
         self.offerings = Offerings(self)
         self.quality = RoomQuality(self, self.adaptation.rests)
         self.is_still = False
+        self.notices: list[Notice] = []
 
     def stir(self, now: int) -> None:
         """Note that media flows again, or that something has a time now, perhaps after the room was still."""

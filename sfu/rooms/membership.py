@@ -44,7 +44,8 @@ def check_admission(room: LiveRoom, claims: JoinClaims, now: int) -> None:
         back = claims.returning or claims.participant in room.participants
         if desired.locked and not back and not claims.grants.host:
             raise Refused(Code.LOCKED, "The meeting is locked.", fatal=True)
-    full = len(room.participants) >= room.context.limits.participants
+    people = sum(not participant.is_notice for participant in room.participants.values())
+    full = people >= room.context.limits.participants
     if full and claims.participant not in room.participants:
         raise Refused(Code.FULL, "The meeting is full.", fatal=True)
 
@@ -125,7 +126,7 @@ def welcome(room: LiveRoom, participant: Participant, now: int, *, resumed: bool
             grants=participant.grants,
             resume=participant.resume,
             participants=room.infos(participant),
-            tracks=[uptrack.info() for uptrack in room.uptracks.values()],
+            tracks=[uptrack.info() for uptrack in room.announced()],
             recording=room.taps.recording_state(),
             captions=room.taps.captions_state(),
             opened_at=room.opened_unix_ms,

@@ -35,6 +35,7 @@ from sfu.rooms import (
     desired_state,
     distribution,
     membership,
+    notices,
     publishing,
     rationing,
     settling,
@@ -137,6 +138,8 @@ class Node:
         if session is not None:
             self._memberships[session] = joined
             membership.welcome(room, participant, now, resumed=False)
+        if not plain:
+            notices.begin_for(room, participant, now)
         self.settle(now)
         return joined
 
@@ -273,7 +276,8 @@ class Node:
     def close_if_empty(self, room: LiveRoom, now: int) -> None:
         """Close a room that everyone has left. Plain transports alone do not keep a room open in which others were."""
         if room.visited and not any(_holds_open(room, participant) for participant in room.participants.values()):
-            for participant in [entry for entry in room.participants.values() if entry.link is None]:
+            notices.end_all(room, now)
+            for participant in room.own():
                 membership.leave(room, participant, "ended", now)
             if room.is_secondary:
                 close_links(room, now)
@@ -348,6 +352,7 @@ class Node:
     def _move_away(self, room: LiveRoom, now: int) -> None:
         """Close a room, but let its media continue until the participants are connected to the other node."""
         close_links(room, now)
+        notices.end_all(room, now)
         room.taps.close(taps.MOVED, now)
         for participant in list(room.participants.values()):
             if participant.signaled:
@@ -381,6 +386,7 @@ class Node:
         """Close all sessions. `back_soon`: rooms and recordings continue elsewhere, or here after a restart."""
         for room in list(self.rooms.values()):
             close_links(room, now)
+            notices.end_all(room, now)
             room.taps.close(taps.MOVED if back_soon else "shutdown", now)
             for participant in list(room.participants.values()):
                 membership.put_out(room, participant, Code.SHUTDOWN, now)
@@ -531,6 +537,8 @@ class Node:
             self._incoming.take_waiting()
         elif isinstance(key, RoomKey):
             self._tick(key, now)
+        elif isinstance(key, notices.NoticeKey) and key.room in self.rooms:
+            self._incoming.take_again(notices.play(self.rooms[key.room], now), now)
         elif isinstance(key, MovedKey):
             self._end_moved(key.number, now)
         elif isinstance(key, AdaptationKey) and key.room in self.rooms:

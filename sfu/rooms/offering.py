@@ -60,6 +60,7 @@ def _build(room: Room) -> Offering:
     if len(audio) > room.context.limits.audio_slots:
         loudest = {who: rank for rank, who in enumerate(room.speakers.loudest(len(audio)))}
         audio.sort(key=lambda entry: _rank(entry.uptrack, loudest))
+    audio.sort(key=lambda entry: not room.participants[entry.uptrack.participant].is_notice)
     restricted = frozenset(who for who, participant in room.participants.items() if participant.audience is not None)
     return Offering(audio, video, frozenset(entry.uptrack.codec for entry in video), restricted)
 

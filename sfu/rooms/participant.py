@@ -37,6 +37,8 @@ class Participant:
     A participant that joined another of the room's nodes is known here through `link`, and described by `info`. `plain`
     is set if it has only plain transports; `senders` holds those that send to it, by id.
 
+    `is_notice` is set for the room's own voice, which nobody joined for (sfu.rooms.notices).
+
     `audience` lists those who may receive its tracks, None for everybody. `withheld` are others' tracks that it was
     told are not shared with it.
 
@@ -57,6 +59,7 @@ class Participant:
     whep_player: WhepPlayer | None = None
     plain: bool = False
     link: int | None = None
+    is_notice: bool = False
     info: ParticipantInfo | None = None
     senders: dict[str, PlainSubscribePeer] = field(default_factory=dict)
     consents: Consents = field(default_factory=Consents)

@@ -68,7 +68,13 @@ class Room:
 
     def own(self) -> list[Participant]:
         """Return the participants who have joined this node, not another of the room's nodes."""
-        return [participant for participant in self.participants.values() if participant.link is None]
+        people = self.participants.values()
+        return [participant for participant in people if participant.link is None and not participant.is_notice]
+
+    def announced(self) -> list[UpTrack]:
+        """Return the tracks that everyone may know of: all but notices."""
+        notices = {who for who, participant in self.participants.items() if participant.is_notice}
+        return [uptrack for uptrack in self.uptracks.values() if uptrack.participant not in notices]
 
     def published(self) -> list[UpTrack]:
         """Return all published tracks, including backups."""

@@ -10,6 +10,9 @@ import { clocksIn, ownZone, timeIn, zones } from './zones.js';
 /** Policies on consent to recording. */
 const CONSENTS = ['ask', 'implied', 'required'];
 
+/** Languages of the notice that recording begins. */
+const NOTICES = ['none', 'en', 'zh-CN'];
+
 /** Codecs for sending video. Every browser decodes VP8; the others need fewer bits but more CPU time. */
 const CODECS = [['VP8', 'VP8'], ['VP9', 'VP9'], ['AV1', 'AV1'], ['H264', 'H.264']];
 const MINUTES = [15, 30, 45, 60, 90, 120, 180];
@@ -53,6 +56,10 @@ function fields(meeting, settings) {
   consent.select.name = 'consent';
   consent.select.append(...CONSENTS.map((value) => h('option', { value }, t(`home.consent-${value}`))));
   consent.select.value = settings.consent ?? 'ask';
+  const notice = choice(t('home.notice'), 'volume', () => undefined);
+  notice.select.name = 'recording-notice';
+  notice.select.append(...NOTICES.map((value) => h('option', { value }, t(`home.notice-${value}`))));
+  notice.select.value = settings.recording_notice ?? 'none';
   const codec = choice(t('home.codec'), 'camera', () => undefined);
   codec.select.name = 'codec';
   codec.select.append(...CODECS.map(([value, words]) => h('option', { value }, words)));
@@ -63,7 +70,7 @@ function fields(meeting, settings) {
   });
   const more = h('details', { class: 'more-options' },
     h('summary', {}, t('home.options')),
-    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, webinar.element, live.element, sealed.element, consent.element, kept.element, codec.element));
+    h('div', { class: 'form' }, passcode.element, meeting?.passcode_required && open.element, muted.element, webinar.element, live.element, sealed.element, consent.element, notice.element, kept.element, codec.element));
   // Open the section with the invalid field: browsers cannot show a message in a closed one.
   more.addEventListener('invalid', () => (more.open = true), true);
   const read = () => ({
@@ -73,7 +80,7 @@ function fields(meeting, settings) {
     ...(open.input.checked ? { passcode: null } : passcode.input.value ? { passcode: passcode.input.value } : {}),
     settings: {
       guests: guests.input.checked, lobby: lobby.input.checked, mute_on_entry: muted.input.checked, e2ee: sealed.input.checked, webinar: webinar.input.checked,
-      broadcast: live.input.checked, consent: consent.select.value, codec: codec.select.value,
+      broadcast: live.input.checked, consent: consent.select.value, recording_notice: notice.select.value, codec: codec.select.value,
       keep_recordings_days: kept.input.value === '' ? null : Number(kept.input.value),
     },
   });

@@ -339,6 +339,7 @@ class ChangedSettings(TypedDict):
     may_chat: NotRequired[bool | None]
     may_record: NotRequired[bool | None]
     consent: NotRequired[Literal["ask", "implied", "required"] | None]
+    recording_notice: NotRequired[Literal["en", "none", "zh-CN"] | None]
     captions: NotRequired[bool | None]
     e2ee: NotRequired[bool | None]
     broadcast: NotRequired[bool | None]
@@ -853,12 +854,14 @@ class MeetingPage(TypedDict):
 class MeetingSettings(TypedDict):
     """`may_*` are rights of participants who are not hosts; hosts have all of them. `consent` is
     the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is
-    withdrawn (`implied`), or nobody can attend without consent (`required`). `codec` is the video
-    codec that browsers send; they add VP8 if somebody cannot decode it. `mute_on_entry` asks
-    clients of all but hosts to start muted. `broadcast` starts a broadcast automatically when the
-    meeting begins, if it has outputs. In a `webinar`, newcomers join as viewers; a host makes them
-    participants to let them speak. Recordings are deleted `keep_recordings_days` after their start,
-    or when the server deletes them if that is null.
+    withdrawn (`implied`), or nobody can attend without consent (`required`). With a
+    `recording_notice`, everyone hears a tone and a sentence in that language when recording begins,
+    or when they join later. `codec` is the video codec that browsers send; they add VP8 if somebody
+    cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted. `broadcast`
+    starts a broadcast automatically when the meeting begins, if it has outputs. In a `webinar`,
+    newcomers join as viewers; a host makes them participants to let them speak. Recordings are
+    deleted `keep_recordings_days` after their start, or when the server deletes them if that is
+    null.
     """
 
     guests: bool
@@ -870,6 +873,7 @@ class MeetingSettings(TypedDict):
     may_chat: bool
     may_record: bool
     consent: Literal["ask", "implied", "required"]
+    recording_notice: Literal["en", "none", "zh-CN"]
     captions: bool
     e2ee: bool
     broadcast: bool

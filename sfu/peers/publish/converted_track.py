@@ -1,61 +1,25 @@
 """A track that the transcoder converts: its source, and the resulting uptrack.
 
-The engine copies the source's packets to the transcoder as to a sink. Converted packets go through the engine as if
-from a separate peer without a far end: nothing is reported to it or requested from it.
+The engine copies the source's packets to the transcoder as to a sink. Converted packets come from a peer of their own.
 """
 
 from collections.abc import Callable
 
-from sfu.engine.contract import Leftover, LeftoverKind, PeerEntry
+from sfu.engine.contract import Leftover
 from sfu.formats import telephony
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.sdp import Direction
 from sfu.machines.negotiation.agreement import NegotiatedMedia, NegotiatedPayload
-from sfu.peers.context import Context, random_ssrc
+from sfu.peers.context import Context
 from sfu.peers.layers.layer_choice import choose_layer
-from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.ingress_stream import IngressStream
-from sfu.peers.publish.publish_peer import PublishPeer
+from sfu.peers.publish.inner_peer import InnerPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.transcoding.records import LEVEL_ID, Begin
 
 _MID = "0"
 _OPUS_TYPE = 111
-_NOWHERE = ("", 0)
-
-
-class ConvertedPeer(PublishPeer):
-    """The peer of a converted track. It has no far end, so it has nothing to send."""
-
-    def __init__(self, context: Context, source: UpTrack, codec: Codec, now: int) -> None:
-        super().__init__(context, source.participant, PlainPeer(context, None), now)
-        media = _media(codec)
-        context.engine.set_peer(PeerEntry(self.peer.number, receive_extensions=media.extensions))
-        self.uptrack = self.uptracks[_MID] = UpTrack(source.track, source.participant, source.source, media)
-
-    def begin_stream(self, now: int) -> int:
-        """Expect a new stream in place of the previous one; return its SSRC."""
-        for stream in self.uptrack.streams:
-            for watcher in self.uptrack.watchers:
-                watcher.stream_gone(stream.number)
-        self._registry.forget(self.uptrack)
-        ssrc = random_ssrc()
-        self._registry.register(self.uptrack, ssrc, "", None)
-        for watcher in self.uptrack.watchers:
-            watcher.choose(now)
-        return ssrc
-
-    def timer(self) -> int | None:
-        return None
-
-    def handle_timer(self, now: int) -> None:
-        """Nothing is due."""
-
-    def close(self) -> None:
-        """Leave the engine's table."""
-        self._registry.forget(self.uptrack)
-        self._context.engine.remove_peer(self.peer.number)
 
 
 class ConvertedTrack:
@@ -67,7 +31,7 @@ class ConvertedTrack:
         self.number = context.number()
         self.source = source
         self.codec = codec
-        self.peer = ConvertedPeer(context, source, codec, now)
+        self.peer = InnerPeer(context, UpTrack(source.track, source.participant, source.source, _media(codec)), now)
         self.stream: IngressStream | None = None
         self._end = end
 
@@ -94,7 +58,7 @@ class ConvertedTrack:
 
     def leftover(self, rtp: bytes, now: int) -> Leftover:
         """Return a packet from the transcoder in the engine's form."""
-        return Leftover(LeftoverKind.UNKNOWN_SSRC, self.peer.peer.number, rtp, _NOWHERE, 0, now)
+        return self.peer.leftover(rtp, now)
 
     def end(self) -> None:
         """Stop converting."""

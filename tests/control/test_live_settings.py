@@ -50,12 +50,14 @@ async def test_each_change_takes_effect_in_the_next_request(config: ControlConfi
         refused = await people.nobody().refused("POST", "/api/v1/auth/register", register)
         assert refused == (403, "registration_closed")
         await change(admin, registration="open", default_lobby=True, default_consent="implied", default_captions=False)
+        await change(admin, default_recording_notice="zh-CN")
         host = await people.user("ada")
         made = await host.ok("POST", MEETINGS, {"settings": {"captions": True, "consent": None}})
-        assert {name: made["settings"][name] for name in ("lobby", "captions", "consent")} == {
+        assert {name: made["settings"][name] for name in ("lobby", "captions", "consent", "recording_notice")} == {
             "lobby": True,
             "captions": True,
             "consent": "implied",
+            "recording_notice": "zh-CN",
         }
         meeting = f"{MEETINGS}/{made['id']}"
         await host.ok("PATCH", meeting, {"settings": {"lobby": False}})

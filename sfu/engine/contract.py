@@ -251,8 +251,9 @@ class RouteSource:
     carries changes the layers only: timestamps and numbering continue.
 
     `once_flowing`, which needs `at_keyframe` and an offset, keeps the current source, while it flows, until the frame
-    after the keyframe begins: an encoder that has spent a small layer's budget on a keyframe may pause that layer. The
-    keyframe is then sent from the cache, completely if it can be repaired in time, with its timestamp raised as above.
+    after the keyframe begins: a large keyframe takes long on a slow uplink, and an encoder that has spent a small
+    layer's budget on one may pause that layer. The keyframe is then sent from the cache, completely if it can be
+    repaired in time, with its timestamp raised as above.
     Timestamps of later frames are raised only as far as necessary.
 
     With `reach` the route begins in the past if it can: with the stream's newest keyframe, if that arrived less than

@@ -11,7 +11,7 @@ from sfu.formats.rtcp import SenderReport
 from sfu.machines.negotiation.subscribe import OfferedSlot
 from sfu.machines.repair.repeated_nacks import RepeatedNacks
 from sfu.peers.context import Context
-from sfu.peers.layers.layer_choice import choose_layer, is_higher
+from sfu.peers.layers.layer_choice import choose_layer
 from sfu.peers.layers.layer_options import ALL_LAYERS, Layer, name_of
 from sfu.peers.publish.ingress_stream import REACH_NS, IngressStream
 from sfu.peers.publish.publish_peer import PublishPeer
@@ -180,7 +180,7 @@ class DownTrack:
             at_keyframe,
             max_temporal=self.layer.temporal,
             max_spatial=self.layer.spatial,
-            once_flowing=carried is not None and is_higher(carried, stream),
+            once_flowing=carried is not None,
             # Without alignment of the two layers, the engine cannot tell which of two pictures is later.
             reach=REACH_NS if offset is not None or not self._has_begun else 0,
         )

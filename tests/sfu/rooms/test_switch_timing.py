@@ -15,6 +15,7 @@ RATE = 90_000
 FRAME = 2970
 SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
 SSRCS = {"q": 3000, "h": 3001, "f": 3002}
+_KEYFRAME = 20  # packets of the large layer's keyframe, at least; other frames have 8
 
 
 class Switching:
@@ -127,6 +128,32 @@ def test_a_small_layer_that_pauses_after_its_keyframe_is_waited_for_with_the_lar
     camera.resting = set()
     switching.call.run(0.1)
     assert switching.call.carried() == "q"
+    assert max(after - before for before, after in itertools.pairwise(pictures[since:])) < 100 * MS
+    assert abs(switching.offset - began) < 1
+
+
+def test_a_large_layer_whose_keyframe_arrives_slowly_is_waited_for_with_the_small_one() -> None:
+    switching = Switching()
+    camera, pictures = switching.call.cameras[0], switching.call.viewer.pictures
+    at_once = camera.client.send
+    waiting: list[RtpPacket] = []
+
+    def send(*packets: RtpPacket) -> None:
+        """Send three packets of the keyframe in the time of a frame, while frames after it wait."""
+        if packets[0].ssrc != SSRCS["f"]:
+            at_once(*packets)
+            return
+        waiting.extend(packets)
+        count = 3 if _KEYFRAME < len(waiting) < 3 * _KEYFRAME else len(waiting)
+        at_once(*waiting[:count])
+        del waiting[:count]
+
+    switching.switch("q")
+    began, since = switching.offset, len(pictures)
+    switching.ask("f")
+    with mock.patch.object(camera.client, "send", send):
+        switching.call.run(0.7)
+    assert switching.call.carried() == "f"
     assert max(after - before for before, after in itertools.pairwise(pictures[since:])) < 100 * MS
     assert abs(switching.offset - began) < 1
 

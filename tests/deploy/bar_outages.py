@@ -49,7 +49,7 @@ SYSTEMS = {
     "Redis": System((("redis-server", "--unixsocket"),), "StoreAway redis", "redis"),
     "S3": System((("weed", "mini"),), "StoreAway files", "files"),
     "Kafka": System((("kafka.Kafka",) if is_installed() else ("noida-db", "kafka"),), "StoreAway kafka", "kafka"),
-    "etcd": System((("etcd", "m0"), ("etcd", "m1"), ("etcd", "m2")), "StoreAway etcd", "etcd"),
+    "etcd": System(tuple(("etcd", f"--name m{number} ") for number in range(3)), "StoreAway etcd", "etcd"),
     "MongoDB": System((("ferretdb",) if found("ferretdb") else ("nx-27017",),), "StoreAway mongodb", "mongodb"),
     "Triton": System((("tritonserver", "--model-repository"),), "TritonDown"),
     "Jaeger": System((("jaeger", "--config"),), "TracesLost"),

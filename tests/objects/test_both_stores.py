@@ -192,6 +192,8 @@ def test_checks_by_several_processes_do_not_disturb_each_other(s3: S3Server) -> 
         for checked in [pool.submit(store.check) for store in stores * 25]:
             checked.result()
     assert list(stores[0].list()) == []
+    with pytest.raises(FileNotFoundError, match=r"^storage-probe is not in the store"):  # the same of each store
+        stores[0].read(stores[0]._probe, 0, 5)
 
 
 def test_uploads_that_nobody_ends_are_given_up(s3: S3Server) -> None:

@@ -44,9 +44,9 @@ def _refresh(room: LiveRoom, participant: Participant, offering: Offering, now: 
     codecs = holder.video_codecs() if holder is not None else None
     lacks_codecs = codecs is not None and not offering.codecs <= codecs
     # Slots show the most important tracks; a transport looks for its own among all, and any may be undecodable.
-    most = None if participant.senders or lacks_codecs else room.context.limits.video_slots
-    audio = _wanted(participant, audio, most)
-    video = _wanted(participant, video, most)
+    takes_any = bool(participant.senders) or lacks_codecs
+    audio = _wanted(participant, audio, None if takes_any or holder is None else holder.most_sounds)
+    video = _wanted(participant, video, None if takes_any else room.context.limits.video_slots)
     for sender in participant.senders.values():
         sender.update(audio, video, now)
     unsupported: list[UpTrack] = []
@@ -71,11 +71,11 @@ def _refresh(room: LiveRoom, participant: Participant, offering: Offering, now: 
 
 def _tell_watched(room: LiveRoom, candidates: Sequence[Candidate]) -> None:
     """Tell publishers with another protocol, once, that a track of theirs is shown to somebody."""
-    for entry in candidates:
-        publisher = room.participants.get(entry.uptrack.participant)
-        if publisher is not None and publisher.dialect is not None and not entry.uptrack.told_watched:
-            entry.uptrack.told_watched = True
-            room.context.outbox.tell(publisher.session, Watched(track=entry.uptrack.track))
+    for uptrack in [entry.uptrack for entry in candidates if not entry.uptrack.told_watched]:
+        publisher = room.participants.get(uptrack.participant)
+        uptrack.told_watched = True
+        if publisher is not None and publisher.dialect is not None:
+            room.context.outbox.tell(publisher.session, Watched(track=uptrack.track))
 
 
 def _shared(room: LiveRoom, participant: Participant, offering: Offering) -> tuple[list[Candidate], list[Candidate]]:

@@ -68,6 +68,11 @@ class AnsweredSubscription(Subscription):
         """Wait for tracks, since the client has made its first offer, or is about to."""
         self._offer_at = None
 
+    @property
+    def most_sounds(self) -> int:
+        """The number of sounds that can be shown at once: each gets a section of its own."""
+        return self._context.limits.video_slots
+
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
         """Show these tracks, most important first; return whether the map of slots changed."""
         most = self._context.limits.video_slots

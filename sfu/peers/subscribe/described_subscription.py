@@ -45,6 +45,11 @@ class DescribedSubscription(Subscription):
         if self._offer_at is None:
             self._offer_at = now + _COALESCE_NS
 
+    @property
+    def most_sounds(self) -> int:
+        """The number of sounds that can be shown at once: each gets a section of its own."""
+        return self._context.limits.video_slots
+
     def update(self, audio: Sequence[Candidate], video: Sequence[Candidate], now: int) -> bool:
         """Show these tracks, most important first; return whether the map of slots changed."""
         changed = self._show(self._audio, "audio", audio, now)

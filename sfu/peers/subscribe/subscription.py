@@ -123,6 +123,11 @@ class Subscription:
             shown.append(Slot(mid=slot.mid, track=wish.track if wish else None))
         return shown
 
+    @property
+    def most_sounds(self) -> int:
+        """The number of sounds that can be shown at once."""
+        return len(self._audio)
+
     def video_codecs(self) -> AbstractSet[Codec] | None:
         """Return the codecs that the subscriber decodes, None before its first answer."""
         for slot in self._video:

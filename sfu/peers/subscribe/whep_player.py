@@ -76,6 +76,11 @@ class WhepPlayer:
                 elif by_wish[after].uptrack is not downtrack.uptrack:
                     downtrack.show(*by_wish[after][:3], now)
 
+    @property
+    def most_sounds(self) -> int:
+        """The number of sounds that can be shown at once; it may be unable to decode some."""
+        return self._context.limits.video_slots
+
     def video_codecs(self) -> AbstractSet[Codec] | None:
         """Return the video codecs that the player decodes, None if it takes no video."""
         for slot in self._slots["video"]:

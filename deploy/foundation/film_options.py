@@ -8,6 +8,8 @@ Layout = Literal["grid", "speaker", "screen", "single", "waveform", "custom"]
 Size = Literal["720p", "1080p", "vertical"]
 Format = Literal["mp4", "webm", "m4a", "mp3"]
 SIZES: dict[Size, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080), "vertical": (720, 1280)}
+_SHARED = frozenset({"screen", "screen-audio"})
+"""The sources of a shared screen."""
 SOUND_ONLY: frozenset[Format] = frozenset({"m4a", "mp3"})
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -52,7 +54,8 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     speaker's camera in a corner), `single` (one participant, or the speaker), `waveform` (names, and a waveform of the
     sound), `custom` (by `regions`). All except `waveform` and `custom` show a shared screen large.
 
-    With `tracks`, only these are seen and heard.
+    With `tracks`, only these are seen and heard; with `participant`, only this participant's, and in the layout
+    `screen` only what this participant shares.
 
     `ranges` are the parts to include, (from, to) in ms of the recording, in order; without any, the film is complete.
     `captions` are shown in the picture (`burnt`), or not at all. `fragmented` MP4 can be played while it is written.
@@ -81,6 +84,14 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def height(self) -> int:
         return SIZES[self.size][1]
+
+    def takes(self, track: str, participant: str, source: str) -> bool:
+        """Return whether a participant's track can be seen or heard in the film."""
+        if self.tracks and track not in self.tracks:
+            return False
+        if not self.participant:
+            return True
+        return participant == self.participant and (self.layout != "screen" or source in _SHARED)
 
     def problem(self) -> str | None:
         """Return a sentence that describes a contradiction in these options, if there is one."""

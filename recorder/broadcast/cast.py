@@ -238,8 +238,8 @@ class Cast:
 
 
 def _has(film: FilmOptions, opened: TrackOpened) -> bool:
-    """Return whether a view has a track: it has all, only some, or one participant's."""
-    return (not film.tracks or opened.track in film.tracks) and film.participant in {"", opened.participant}
+    """Return whether a view has a track."""
+    return film.takes(opened.track, opened.participant, opened.source)
 
 
 def _is_screen(track: _Track) -> bool:

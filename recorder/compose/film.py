@@ -58,9 +58,8 @@ def compose(
     (0 to 1); `goes_on` is called between parts. The storyboard of a film with video is written beside it. Raises
     OSError, av.FFmpegError, and ValueError if there is nothing to show.
     """
-    if options.tracks:
-        wanted = [track for track in manifest.tracks if track.track in options.tracks]
-        manifest = msgspec.structs.replace(manifest, tracks=wanted)
+    wanted = [one for one in manifest.tracks if options.takes(one.track, one.participant, one.source)]
+    manifest = msgspec.structs.replace(manifest, tracks=wanted)
     if manifest.duration_ms <= 0 or not any(track.files for track in manifest.tracks):
         raise ValueError("the recording is empty")
     plan = _Plan(root, manifest, options, Cuts(options.ranges, manifest.duration_ms), files, said)
@@ -100,10 +99,8 @@ class _Plan(NamedTuple):
     said: Sequence[Said]
 
     def heard(self) -> list[ManifestTrack]:
-        """Return the audio tracks: only those of one participant if the film shows no other."""
-        only = self.options.participant if self.options.layout == "single" else ""
-        heard = [track for track in self.manifest.tracks if track.media == "audio" and track.files]
-        return [track for track in heard if only in {"", track.participant}]
+        """Return the audio tracks."""
+        return [track for track in self.manifest.tracks if track.media == "audio" and track.files]
 
     def mixed(self, meter: Meter | None = None) -> Iterator[Samples]:
         return sounds.mixed(self.root, self.heard(), self.cuts.spans, meter, files=self.files)

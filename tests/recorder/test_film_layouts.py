@@ -94,6 +94,22 @@ def test_an_inset_stays_above_a_picture_that_changes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        (FilmOptions(), {"a-camera", "a-screen", "a-screen-audio", "b-camera", "b-screen"}),
+        (FilmOptions(layout="screen"), {"a-camera", "a-screen", "a-screen-audio", "b-camera", "b-screen"}),
+        (FilmOptions(layout="screen", participant="a"), {"a-screen", "a-screen-audio"}),
+        (FilmOptions(layout="single", participant="a"), {"a-camera", "a-screen", "a-screen-audio"}),
+        (FilmOptions(tracks=["b-screen"]), {"b-screen"}),
+    ],
+)
+def test_a_film_of_one_participant_has_no_other_tracks(options: FilmOptions, taken: set[str]) -> None:
+    tracks = [("a", "camera"), ("a", "screen"), ("a", "screen-audio"), ("b", "camera"), ("b", "screen")]
+    found = {f"{who}-{source}" for who, source in tracks if options.takes(f"{who}-{source}", who, source)}
+    assert found == taken
+
+
+@pytest.mark.parametrize(
     "options",
     [
         FilmOptions(layout="custom"),
@@ -187,6 +203,11 @@ def test_a_vertical_webm_of_the_speaker_is_cut_to_two_ranges(recorded: Path, tmp
     assert cues.startswith("WEBVTT") and f"{sheet.name}#xywh=0,0,90,160" in cues
     with Image.open(sheet) as board:
         assert board.size == (90, 160)
+
+
+def test_a_participant_who_shares_no_screen_is_not_shown_instead_of_it(recorded: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        made(recorded, tmp_path, FilmOptions(layout="screen", participant="ada"))
 
 
 @pytest.mark.parametrize(("format", "codec"), [("m4a", "aac"), ("mp3", "mp3")])

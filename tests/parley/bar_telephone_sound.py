@@ -1,0 +1,243 @@
+"""Speech through a telephone that is not ours (baresip), in both directions, by G.711 and G.722: it is measured.
+
+    .venv/bin/pytest -s tests/parley/bar_telephone_sound.py
+
+Needs Debian's baresip-core and pocketsphinx-testdata. If the package pesq is there, PESQ (ITU-T P.862) is told, too.
+"""
+
+import asyncio
+import contextlib
+import json
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from parley.network import allocate_port
+from parley_client import Api, Publication, Room
+from parley_client.media import AudioSender, Decoder
+from tests.support.call import become_admin
+from tests.support.server import running_server
+from tests.support.waiting import eventually
+
+SPEECH = Path("/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0880.wav")
+MODULES = Path("/usr/lib/baresip/modules")
+WIDE, NARROW, ROOM_RATE = 16_000, 8_000, 48_000
+REPEATS = 40
+LEAST_CORRELATION = 0.9
+LEAST_PESQ = {"PCMU": 3.2, "PCMA": 3.2, "G722": 3.2}
+
+pytestmark = pytest.mark.skipif(not (SPEECH.exists() and MODULES.exists()), reason="baresip or the speech is missing")
+
+
+class Baresip:
+    """A running baresip. Its microphone is a file; what it hears is in `heard`."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home = home
+        self._port = port
+
+    async def order(self, command: str, params: str = "") -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        text = json.dumps({"command": command, "params": params, "token": "t"}).encode()
+        writer.write(str(len(text)).encode() + b":" + text + b",")
+        async with asyncio.timeout(10):
+            while b'"response":true' not in await reader.readuntil(b","):
+                pass
+        writer.close()
+
+    def heard(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return all samples of the latest call, by its own rate."""
+        (*_, latest) = sorted(self.home.glob("dump-*-dec.wav"))
+        return samples_of(latest)
+
+
+def rate_of(codec: str) -> int:
+    """Return the sample rate of a codec."""
+    return WIDE if codec == "G722" else NARROW
+
+
+def samples_of(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return 16-bit samples of a file, even if its header is not complete yet."""
+    return np.frombuffer(path.read_bytes()[44:][: (path.stat().st_size - 44) // 2 * 2], "<i2").astype(float)
+
+
+@contextlib.asynccontextmanager
+async def baresip(home: Path, codec: str, sip_port: int) -> AsyncIterator[Baresip]:
+    """Run it with one codec, speaking from a file and answering calls."""
+    rate = rate_of(codec)
+    with wave.open(str(home / "speech.wav"), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(_at(samples_of(SPEECH), WIDE, rate).astype("<i2").tobytes() * REPEATS)
+    control = allocate_port()
+    modules = ("g711", "g722", "aufile", "aubridge", "sndfile", "account", "menu", "ctrl_tcp")
+    lines = [
+        f"module_path {MODULES}",
+        *(f"module {name}.so" for name in modules),
+        f"sip_listen 127.0.0.1:{sip_port}",
+        f"audio_source aufile,{home}/speech.wav",
+        "audio_player aubridge,nothing",
+        f"ctrl_tcp_listen 127.0.0.1:{control}",
+        f"snd_path {home}",
+        "rtp_ports 30000-30999",
+    ]
+    (home / "config").write_text("\n".join(lines) + "\n")
+    (home / "accounts").write_text(
+        f"<sip:442079460123@127.0.0.1:{sip_port}>;regint=0;audio_codecs={codec};answermode=auto;dtmfmode=rtpevent\n"
+    )
+    log = (home / "log").open("wb")
+    process = await asyncio.create_subprocess_exec("baresip", "-f", str(home), stdout=log, stderr=log, cwd=home)
+    try:
+        await eventually(lambda: b"ready" in (home / "log").read_bytes(), 30, (home / "log").read_text)
+        yield Baresip(home, control)
+    finally:
+        process.terminate()
+        await process.wait()
+        log.close()
+
+
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA", "G722"])
+async def test_speech_is_the_same_at_the_other_end(codec: str, tmp_path: Path) -> None:
+    port, own = allocate_port(), allocate_port()
+    settings = {
+        "phone": "true",
+        "inference": "false",
+        "sip_port": str(port),
+        "sip_allowed": "127.0.0.1",
+        "sip_trunk": f"sip:127.0.0.1:{own}",
+        "phone_numbers": "+44 20 7946 0000",
+        "phone_prefixes": "+44",
+    }
+    with running_server(**settings) as server:
+        async with Api(server.url) as host, baresip(tmp_path, codec, own) as phone:
+            await become_admin(host, server.setup_token)
+            meeting = await host.create_meeting("By phone")
+            joined = await host.join(meeting, "Host")
+            async with Room(host.signaling_url(joined), token=joined.token) as room:
+                (microphone,) = await room.publish(("microphone", "opus"))
+                async with _saying(microphone):
+                    await _dial_in(host, meeting, room, phone, port)
+                    await _measure(room, phone, codec, "in")
+                    await _hold(room, phone)
+                    await phone.order("hangup")
+                    await eventually(lambda: len(room.state.participants) == 1, 30)
+                    number = {"number": "+44 20 7946 0999", "name": "Bob"}
+                    await host.request("POST", f"/meetings/{meeting}/phone/calls", number)
+                    await eventually(lambda: len(room.state.tracks) == 1, 30)
+                    await _measure(room, phone, codec, "out")
+
+
+async def _dial_in(host: Api, meeting: str, room: Room, phone: Baresip, port: int) -> None:
+    """Call, and enter the PIN as keys."""
+    access = await host.request("GET", f"/meetings/{meeting}/phone")
+    await phone.order("dial", f"sip:meet@127.0.0.1:{port}")
+    await eventually(lambda: b"established" in (phone.home / "log").read_bytes(), 30)
+    for key in access["pin"] + "#":
+        await phone.order("sndcode", key)
+        await asyncio.sleep(0.3)
+    await eventually(lambda: len(room.state.tracks) == 1, 30, lambda: (phone.home / "log").read_text()[-2000:])
+
+
+async def _hold(room: Room, phone: Baresip) -> None:
+    """Put the call on hold, and take it back: the meeting is silent to it meanwhile."""
+    await phone.order("hold")
+    before = 0
+
+    def has_stopped() -> bool:
+        nonlocal before
+        size, before = before, len(phone.heard())
+        return size == before
+
+    await eventually(has_stopped, 30)
+    await phone.order("resume")
+    held = len(phone.heard())
+    await eventually(lambda: len(phone.heard()) > held + NARROW, 30)
+
+
+async def _measure(room: Room, phone: Baresip, codec: str, direction: str) -> None:
+    speech, rate = samples_of(SPEECH), rate_of(codec)
+    (track,) = room.state.tracks.values()
+    seconds = 2 * len(speech) / WIDE + 1
+    start = len(phone.heard())
+    spoken = await _heard_in_room(room, track.track, seconds)
+    heard = phone.heard()[start:]
+    for name, samples, their_rate in (("phone to room", spoken, ROOM_RATE), ("room to phone", heard, rate)):
+        correlation, quality = compare(speech, samples, their_rate, rate)
+        print(f"{codec} call {direction}, {name}: correlation {correlation:.3f}, PESQ {quality or '-'}", flush=True)
+        assert correlation > LEAST_CORRELATION
+        assert quality is None or quality > LEAST_PESQ[codec]
+
+
+def compare(
+    speech: np.ndarray[Any, Any], samples: np.ndarray[Any, Any], their_rate: int, rate: int
+) -> tuple[float, float | None]:
+    """Return the correlation with the best place of the speech (0 to 1), and PESQ's score if that is installed."""
+    reference, other = _at(speech, WIDE, rate), _at(samples, their_rate, rate)
+    size = 1 << (len(other) + len(reference)).bit_length()
+    found = np.fft.irfft(np.fft.rfft(other, size) * np.conj(np.fft.rfft(reference, size)), size)
+    place = int(np.argmax(found[: max(1, len(other) - len(reference))]))
+    cut = other[place : place + len(reference)]
+    correlation = float(np.dot(cut, reference) / (np.linalg.norm(cut) * np.linalg.norm(reference) + 1e-9))
+    return correlation, _pesq(rate, reference, cut)
+
+
+def _pesq(rate: int, reference: np.ndarray[Any, Any], heard: np.ndarray[Any, Any]) -> float | None:
+    try:
+        from pesq import pesq  # not a dependency
+    except ImportError:
+        return None
+    return round(float(pesq(rate, reference, heard, "wb" if rate == WIDE else "nb")), 2)
+
+
+def _at(samples: np.ndarray[Any, Any], rate: int, wanted: int) -> np.ndarray[Any, Any]:
+    frame = av.AudioFrame.from_ndarray(samples.clip(-32768, 32767).astype(np.int16)[None], "s16", "mono")
+    frame.sample_rate = rate
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=wanted)
+    pieces = [piece.to_ndarray()[0] for piece in [*resampler.resample(frame), *resampler.resample(None)]]
+    return np.concatenate(pieces).astype(float)
+
+
+async def _heard_in_room(room: Room, track: str, seconds: float) -> np.ndarray[Any, Any]:
+    decoder, heard = Decoder(), [np.zeros(0)]
+    async with asyncio.timeout(120):
+        with room.frames(track) as feed:
+            async for encoded in feed:
+                for frame in decoder.decode(encoded):
+                    assert isinstance(frame, av.AudioFrame)
+                    plain = frame.to_ndarray().astype(float)
+                    if frame.format.name.startswith("flt"):
+                        plain *= 32767
+                    channels = len(frame.layout.channels)
+                    heard.append(plain[0][::channels] if frame.format.is_packed else plain[0])
+                if sum(map(len, heard)) >= seconds * ROOM_RATE:
+                    break
+    return np.concatenate(heard)
+
+
+@contextlib.asynccontextmanager
+async def _saying(microphone: Publication) -> AsyncIterator[None]:
+    """Say the speech again and again."""
+    speech = _at(samples_of(SPEECH), WIDE, ROOM_RATE).astype(np.int16)
+
+    async def send() -> None:
+        sender, loop = AudioSender(microphone), asyncio.get_running_loop()
+        due, said = loop.time(), 0
+        while True:
+            if said + 960 > len(speech):
+                said = 0
+            frame = av.AudioFrame.from_ndarray(speech[said : said + 960][None], format="s16", layout="mono")
+            frame.sample_rate = ROOM_RATE
+            sender.send(frame)
+            due, said = due + 0.02, said + 960
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    sending = asyncio.create_task(send())
+    try:
+        yield
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)

@@ -21,7 +21,7 @@ from tests.support.livekit_client import KEY, SECRET
 
 PYTHON = os.environ.get("PARLEY_AGENTS_PYTHON", "")
 AUDIBLE = 0.02
-"""A root mean square that only the agent's voice reaches."""
+"""A level that only the agent's voice reaches."""
 
 __all__ = ["package"]
 

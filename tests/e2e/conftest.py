@@ -48,6 +48,7 @@ def deployed() -> Iterator[tuple[RunningServer, Network]]:
             http_host=net.server_address,
             embed_origins="https://app.example",
             private_broadcasts="true",
+            inference="false",  # captions come from a test
         ) as server,
     ):
         asyncio.run(_set_up(server, net))

@@ -1,6 +1,7 @@
 """LiveKit's JavaScript SDK in browsers: with somebody on Parley's page in one meeting, and moved between rooms."""
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ import pytest
 from livekit import api
 from playwright.async_api import Page, expect
 
+from sfu.api.sink_client import SinkSocket
+from sfu.api.sink_records import CaptionRecord, CaptionsAvailable, SinkHello
 from tests.e2e.conftest import Deployment
 from tests.e2e.test_breakouts import SIGN_IN
 from tests.e2e.test_browsers_meet import of_chromium, until_media
@@ -24,10 +27,15 @@ from tests.support.waiting import eventually
 PICTURES = os.environ.get("PARLEY_PICTURES")
 """A folder for pictures of both, for a look at them."""
 
-WATCH = """window.chat = [], window.moves = [],
+WATCH = """window.chat = [], window.moves = [], window.captions = [], window.transcribed = [],
 room.registerTextStreamHandler('lk.chat', async r => chat.push(await r.readAll())),
+room.registerTextStreamHandler('lk.transcription',
+  async (r, from) => captions.push(`${room.getParticipantByIdentity(from.identity)?.name}: ${await r.readAll()}`)),
+room.on('transcriptionReceived', (segments, who) => transcribed.push(`${who?.name}: ${segments[0].text}`)),
 room.on('moved', name => moves.push(name)), true"""
-CONSENTS = {"attributes": {"parley.consent": "recording"}, "video": {"canUpdateOwnMetadata": True}}
+CONSENTS = {"attributes": {"parley.consent": "recording,captions"}, "video": {"canUpdateOwnMetadata": True}}
+ENOUGH_BYTES = 50_000
+"""Of a track in a recording: more than a second of a camera."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,6 +89,7 @@ async def test_somebody_on_the_page_meets_a_livekit_client(deployment: Deploymen
         await _chat(page, bob)
         await _mute(page, bob)
         await _raise_hands(page, bob)
+        await _caption(deployment, meeting, page, bob)
         await _record(deployment, meeting, page, bob)
         await picture("all", page, bob)
 
@@ -124,12 +133,53 @@ async def _raise_hands(page: Page, bob: Tab) -> None:
     await bob.until("!me().attributes['parley.hand']")
 
 
+async def _caption(deployment: Deployment, meeting: str, page: Page, bob: Tab) -> None:
+    """Both read what each is said to have said. The words come from here, as from the inference process."""
+    listed = await deployment.admin.request("GET", f"/meetings/{meeting}/participants")
+    people = {one["name"]: one["participant"] for one in listed["participants"]}
+    sink = await SinkSocket.connect(deployment.server.runtime / "sinks.sock", lambda _: None)
+    try:
+        sink.send(SinkHello(sink="inference", instance="test"))
+        sink.send(CaptionsAvailable(available=True))
+        await page.locator("[data-action=captions]").click()
+        await page.get_by_role("button", name="I agree").click()
+        revisions = itertools.count(1)
+
+        async def are_read() -> bool:
+            """Say it until it is read: the consent must have reached the server first."""
+            rev = next(revisions)
+            for name, text in (("Ada", "Shall we begin?"), ("Bob", "Yes, I am ready.")):
+                sink.send(_caption_record(meeting, people[name], rev, text))
+            shown = await page.locator(".captions .caption").all_text_contents()
+            read = [{*await bob.run(form)} for form in ("captions", "transcribed")]
+            said = {"Ada: Shall we begin?", "Bob: Yes, I am ready."}
+            return {*shown} == {one.replace(":", "") for one in said} and all(said == form for form in read)
+
+        await eventually(are_read, 30)
+        await picture("captions", page, bob)
+    finally:
+        sink.close()
+
+
+def _caption_record(meeting: str, participant: str, rev: int, text: str) -> CaptionRecord:
+    return CaptionRecord(
+        room=meeting, participant=participant, track="t", utterance=f"u{participant}", rev=rev, final=False,
+        start_ms=0, end_ms=900, lang="en", text=text, model="test",
+    )  # fmt: skip
+
+
 async def _record(deployment: Deployment, meeting: str, page: Page, bob: Tab) -> None:
     """Both see that the meeting is recorded, and that it is no longer; the recording has what Bob sent."""
     recording = (await deployment.admin.start_recording(meeting))["id"]
     await expect(page.locator(".recording-badge")).to_be_visible()
     await bob.until("room.isRecording && seen['RoomEvent.RecordingStatusChanged'] === 1")
-    await bob.run("new Promise(r => setTimeout(r, 2000)).then(() => true)")  # something to record
+    folder = deployment.server.data / "recordings" / recording
+
+    def is_filling() -> bool:
+        sizes = (sum(file.stat().st_size for file in track.iterdir()) for track in folder.iterdir() if track.is_dir())
+        return sum(size > ENOUGH_BYTES for size in sizes) >= 2  # both cameras
+
+    await eventually(lambda: folder.exists() and is_filling(), 60)
     await deployment.admin.stop_recording(meeting)
     await bob.until("!room.isRecording")
     await expect(page.locator(".recording-badge")).to_be_hidden()

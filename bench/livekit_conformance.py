@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from bench.livekit_table import Outcome, declared, table
 from parley_client import Api
 from tests.support import livekit_page
 from tests.support.bidi import BidiError
-from tests.support.call import become_admin
+from tests.support.call import PASSWORD, become_admin
 from tests.support.livekit_page import Tab
 from tests.support.namespaces import Host, network
 from tests.support.server import running_server
@@ -43,17 +43,20 @@ _KEY, _SECRET = "devkey", "a secret that is long enough for every hash"
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its address in the browsers' namespace and here; `kill` kills its node and restarts it."""
+    """A running server: its address in the browsers' namespace and here; `kill` kills the node of a room.
+
+    Parley has another node for the room; LiveKit's server, which is alone, is restarted.
+    """
 
     url: str
     here: str
-    kill: Callable[[], None]
+    kill: Callable[[str], Awaitable[None]]
 
 
 @contextlib.contextmanager
 def _parley(host: Host, prefix: list[str], here: str) -> Iterator[Server]:
     keys = f"{_KEY}: {_SECRET}"
-    settings = {"livekit_keys": keys, "inference": "false", "http_host": "0.0.0.0"}
+    settings = {"livekit_keys": keys, "inference": "false", "http_host": "0.0.0.0", "workers": "2"}
     with running_server(prefix, sfu_addresses=host.server_address, **settings) as server:
 
         async def set_up() -> None:
@@ -62,11 +65,18 @@ def _parley(host: Host, prefix: list[str], here: str) -> Iterator[Server]:
 
         asyncio.run(set_up())
         port = server.http_port
-        yield Server(
-            f"ws://{host.server_address}:{port}",
-            f"http://{here}:{port}",
-            lambda: os.kill(server.part_pid("sfu"), signal.SIGKILL),
-        )
+
+        async def kill(room: str) -> None:
+            async with (
+                api.LiveKitAPI(f"http://{here}:{port}", _KEY, _SECRET) as application,
+                Api(f"http://{here}:{port}") as admin,
+            ):
+                await admin.login("admin", PASSWORD)
+                (found,) = (await application.room.list_rooms(api.ListRoomsRequest(names=[room]))).rooms
+                live = await admin.request("GET", f"/meetings/{found.sid.removeprefix('RM_')}/room")
+            os.kill(server.part_pid(f"sfu-{live['node'][-1]}"), signal.SIGKILL)
+
+        yield Server(f"ws://{host.server_address}:{port}", f"http://{here}:{port}", kill)
 
 
 @contextlib.contextmanager
@@ -86,7 +96,7 @@ def _livekit(binary: Path, host: Host, prefix: list[str], here: str) -> Iterator
             command = [*prefix, str(binary), "--config", str(file)]
             running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
-        def kill() -> None:
+        async def kill(_: str) -> None:
             running[-1].kill()
             running[-1].wait()
             start()
@@ -173,7 +183,7 @@ async def _kill(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab
         await _try(outcome, "", (tab, "room.disconnect()"), (tab, _join(server, who, room)))
     await _try(outcome, "", (tabs["ann"], "me().setCameraEnabled(true)"), (tabs["bob"], "until(() => plays('Camera'))"))
     outcome.done.discard("")
-    server.kill()
+    await server.kill(room)
     await _try(
         outcome,
         "reconnect after the node was killed",

@@ -64,7 +64,8 @@ def egress_state(row: EgressRow) -> "tuple[protocol.EgressStatus, str]":
     """Return the state of a file's egress, and why it failed."""
     status = protocol.EgressStatus
     if row.made is not None:
-        return status.EGRESS_COMPLETE, ""
+        over = status.EGRESS_FAILED if row.error else status.EGRESS_COMPLETE
+        return (status.EGRESS_ENDING if row.upload else over), row.error
     if row.job_state == "failed":
         return status.EGRESS_FAILED, row.job_error or "the file could not be written"
     if row.recording_state == "empty":
@@ -105,8 +106,8 @@ def egress(row: EgressRow, streams: Sequence[StreamRow] = ()) -> "protocol.Egres
     asked = _REQUESTS[row.kind]()
     asked.ParseFromString(row.request)
     getattr(info, row.kind).CopyFrom(asked)
-    if row.made is not None:
-        location = f"/api/v1/recordings/{row.recording_id}/files/{row.made['file']}"
+    if row.made is not None and not row.upload:
+        location = row.location or f"/api/v1/recordings/{row.recording_id}/files/{row.made['file']}"
         file = protocol.FileInfo(
             filename=row.filepath or PurePosixPath(row.made["file"]).name,
             started_at=info.started_at,

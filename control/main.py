@@ -18,7 +18,7 @@ from control.config import ControlConfig
 from control.database_pooling import check_sessions
 from control.events import relay, webhooks
 from control.http import listeners, server
-from control.jobs import minutes
+from control.jobs import egress_uploads, minutes
 from control.jobs.file_jobs import FileJobs
 from control.jobs.worker import Worker
 from control.migrations import migrate
@@ -32,6 +32,8 @@ from foundation.followed_certificate import ServedCertificate
 
 _log = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0
+_UPLOADS = 2
+"""Files that are uploaded at the same time."""
 
 
 @dataclass(slots=True)
@@ -163,6 +165,7 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
     of_files = FileJobs(services.pool, services.media, services.inference, services.images)
     for_files = Worker(services.pool, of_files.handlers(), results=services.results)
     for_minutes = Worker(services.pool, minutes.handlers(services))
+    for_uploads = [Worker(services.pool, egress_uploads.handlers(services)) for _ in range(_UPLOADS)]
     places = services.places
     deliveries = webhooks.Enqueuer(services.pool)
     works: dict[str, Callable[[], Awaitable[None]]] = {
@@ -176,6 +179,7 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
         "failover": functools.partial(failover.run, services),
         "jobs of files": for_files.run,
         "minutes": for_minutes.run,
+        **{f"upload {number}": worker.run for number, worker in enumerate(for_uploads, 1)},
         **reconcile.works(services),
     }
     if services.config.balance_rooms:

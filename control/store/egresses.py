@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 from control.database import Connection
 from control.identifiers import new_id
-from control.store import films, outbox, recordings
+from control.store import films, jobs, outbox, recordings
 from foundation.broadcasts import BroadcastReport, OutputKind, OutputState
 
 MOST_LISTED = 100
+UPLOAD = "egress.upload"
+"""The kind of the job that uploads the film of an egress, its subject."""
+_UPLOAD_SECONDS = 60.0
 MOST_ATTEMPTS = 5
 """Attempts after which a stream that was never live has failed."""
 
@@ -52,7 +55,8 @@ class StreamRow:
 class EgressRow:
     """An egress and the basis of its state: a recording, or else a broadcast. `owns`: the egress started it.
 
-    `made` is the film's result.
+    `made` is the film's result. `upload` is the sealed bucket (control.files.bucket_upload) to which the film is still
+    to be uploaded, `location` the URL once it is there.
     """
 
     id: str
@@ -66,6 +70,8 @@ class EgressRow:
     options: dict[str, Any]
     owns: bool
     film: str | None
+    upload: str
+    location: str
     error: str
     started_at: datetime
     ended_at: datetime | None
@@ -83,9 +89,9 @@ _ALL = """SELECT e.*, r.state AS recording_state, r.stopped_at, r.duration_ms AS
     LEFT JOIN recording_films f ON f.id = e.film LEFT JOIN processing_jobs j ON j.id = e.film"""
 
 
-async def add(connection: Connection, streams: Sequence[NewStream] = (), **values: Any) -> EgressRow:
-    """Add an egress of a running recording or broadcast, and write its event."""
-    made = new_id("egress")
+async def add(connection: Connection, streams: Sequence[NewStream] = (), *, made: str = "", **values: Any) -> EgressRow:
+    """Add an egress of a running recording or broadcast, with the id `made` or a new one, and write its event."""
+    made = made or new_id("egress")
     await connection.insert("livekit_egresses", id=made, **values)
     await _insert_streams(connection, made, streams)
     row = await by_id(connection, made)
@@ -154,16 +160,38 @@ async def given_up(connection: Connection, recording: str) -> None:
 
 
 async def _update(connection: Connection, egress: str, ended_at: datetime | None, film: str | None) -> None:
+    """Store the end and the film of an egress. Without a film, nothing will be uploaded."""
     await connection.execute(
-        "UPDATE livekit_egresses SET ended_at = $2, film = $3 WHERE id = $1", egress, ended_at, film
+        "UPDATE livekit_egresses SET ended_at = $2, film = $3,"
+        " upload = CASE WHEN $3::text IS NULL THEN '' ELSE upload END WHERE id = $1",
+        egress,
+        ended_at,
+        film,
     )
 
 
 async def filmed(connection: Connection, film: str) -> None:
-    """Write the event for the end of a film's egress, if the film belongs to one."""
+    """End a film's egress, if the film belongs to one, or have the film uploaded first."""
     found: Sequence[EgressRow] = await connection.all(EgressRow, f"{_ALL} WHERE e.film = $1", film)
     for row in found:
-        await _report(connection, row, "egress.ended")
+        if row.upload and row.made is not None:
+            await jobs.queue(connection, UPLOAD, row.id, {}, line=row.meeting_id, seconds=_UPLOAD_SECONDS)
+        else:
+            await _end_upload(connection, row, "", "")
+
+
+async def uploaded(connection: Connection, egress: str, location: str, error: str) -> None:
+    """End an egress whose film is at `location`, or was not uploaded because of `error`, and forget its bucket."""
+    row = await by_id(connection, egress)
+    if row is not None and row.upload:
+        await _end_upload(connection, row, location, error)
+
+
+async def _end_upload(connection: Connection, row: EgressRow, location: str, error: str) -> None:
+    await connection.execute(
+        "UPDATE livekit_egresses SET upload = '', location = $2, error = $3 WHERE id = $1", row.id, location, error
+    )
+    await _report(connection, row, "egress.ended")
 
 
 async def add_streams(connection: Connection, row: EgressRow, streams: Sequence[NewStream]) -> None:

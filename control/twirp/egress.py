@@ -1,7 +1,8 @@
 """Egress: files of rooms, participants and tracks, made from the room's recording once it is finished.
 
 An egress of a file uses the running recording, or starts one. Its file is a film from its start to its end. Files stay
-in Parley's storage: their `location` is a path of the REST API. Everything else is made live (`live_egress`).
+in Parley's storage, where their `location` is a path of the REST API, and are also uploaded to a bucket if the request
+names one. Everything else is made live (`live_egress`).
 """
 
 from typing import Any
@@ -10,6 +11,8 @@ import msgspec
 from livekit.protocol import egress as protocol
 
 from control import livekit_views as views
+from control.files.bucket_upload import Bucket
+from control.identifiers import new_id
 from control.problem import Problem
 from control.recordings import lifecycle
 from control.recordings.lifecycle import Wish
@@ -21,7 +24,6 @@ from foundation.film_options import FilmOptions, Format, Layout, Size, to_job
 from sfu.livekit import names
 
 _MAX_PATH = 1024
-_ELSEWHERE = ("s3", "gcp", "azure", "aliOSS")
 _RUNNING = (
     protocol.EgressStatus.EGRESS_STARTING,
     protocol.EgressStatus.EGRESS_ACTIVE,
@@ -49,7 +51,7 @@ async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgr
     output = _output(asked)
     form = _format(output, sound_only=asked.audio_only)
     options = FilmOptions(layout=_layout(asked.layout), size=_size(asked), format=form)
-    return await _start(caller, asked, "room_composite", output.filepath, options)
+    return await _start(caller, asked, "room_composite", output, options)
 
 
 async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRequest") -> "protocol.EgressInfo":
@@ -67,7 +69,7 @@ async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRe
     options = FilmOptions(layout=layout, size=size, format=form, participant=person)
     if is_live:
         return await _stream(caller, asked, "participant", options)
-    return await _start(caller, asked, "participant", _output(asked).filepath, options)
+    return await _start(caller, asked, "participant", _output(asked), options)
 
 
 async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeEgressRequest") -> "protocol.EgressInfo":
@@ -79,14 +81,13 @@ async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeE
     options, _ = await _of_tracks(caller, asked.room_name, sids, FilmOptions(size=_size(asked), format=form))
     if is_live:
         return await _stream(caller, asked, "track_composite", options)
-    return await _start(caller, asked, "track_composite", _output(asked).filepath, options)
+    return await _start(caller, asked, "track_composite", _output(asked), options)
 
 
 async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "protocol.EgressInfo":
     """Make a file of one track, or send its sound to a WebSocket server."""
     _check(caller, asked)
-    if _is_elsewhere(asked.file):
-        raise _files_only()
+    _check_path(asked.file)
     options, is_seen = await _of_tracks(caller, asked.room_name, [asked.track_id], FilmOptions())
     if asked.WhichOneof("output") == "websocket_url":
         if is_seen:
@@ -95,7 +96,7 @@ async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "
         return await live_egress.start(caller, LiveEgress(asked, "track", options, [target]))
     if not is_seen:
         options = msgspec.structs.replace(options, format="m4a")
-    return await _start(caller, asked, "track", asked.file.filepath, options)
+    return await _start(caller, asked, "track", asked.file, options)
 
 
 async def _stream(caller: Caller, asked: Any, kind: str, film: FilmOptions) -> "protocol.EgressInfo":
@@ -132,30 +133,22 @@ def _check(caller: Caller, asked: Any) -> None:
         raise TwirpError("unimplemented", "advanced encoding options are not supported; use a preset")
 
 
-def _files_only() -> TwirpError:
-    return TwirpError("unimplemented", "files are written to Parley's own storage only")
-
-
 def _output(asked: Any) -> "protocol.EncodedFileOutput":
     """Return the one requested file output."""
     outputs = [*asked.file_outputs]
     if asked.DESCRIPTOR.oneofs_by_name.get("output") is not None:
         said = asked.WhichOneof("output")
-        if said not in (None, "file"):
-            raise _files_only()
         outputs += [asked.file] if said == "file" else []
     if len(outputs) != 1:
         raise TwirpError("invalid_argument", "exactly one file output is required")
     output: protocol.EncodedFileOutput = outputs[0]
-    if _is_elsewhere(output):
-        raise _files_only()
-    if len(output.filepath) > _MAX_PATH or "\x00" in output.filepath:
-        raise TwirpError("invalid_argument", "filepath is too long")
+    _check_path(output)
     return output
 
 
-def _is_elsewhere(output: Any) -> bool:
-    return any(output.HasField(name) for name in _ELSEWHERE)
+def _check_path(output: Any) -> None:
+    if len(output.filepath) > _MAX_PATH or "\x00" in output.filepath:
+        raise TwirpError("invalid_argument", "filepath is too long")
 
 
 def _format(output: "protocol.EncodedFileOutput", *, sound_only: bool) -> Format:
@@ -181,12 +174,16 @@ def _layout(layout: str) -> Layout:
     return "speaker" if layout.startswith("speaker") else "grid"
 
 
-async def _start(caller: Caller, asked: Any, kind: str, filepath: str, options: FilmOptions) -> "protocol.EgressInfo":
+async def _start(caller: Caller, asked: Any, kind: str, output: Any, options: FilmOptions) -> "protocol.EgressInfo":
     async with caller.services.pool.acquire() as connection:
         meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
         running = None if meeting is None else await recordings.running(connection, meeting)
     if meeting is None:
         raise TwirpError("not_found", "requested room does not exist")
+    filepath, made = output.filepath, new_id("egress")
+    bucket = egress_targets.bucket_of(output, private=_private(caller))
+    if bucket is not None:
+        filepath = egress_targets.key_of(asked, filepath, options.format, names.room_sid(meeting))
     row = running
     if row is None:
         try:
@@ -196,16 +193,22 @@ async def _start(caller: Caller, asked: Any, kind: str, filepath: str, options: 
     async with caller.services.pool.acquire() as connection, connection.transaction():
         egress = await egresses.add(
             connection,
+            made=made,
             meeting_id=meeting,
             recording_id=row.id,
             room=asked.room_name,
-            request=asked.SerializeToString(),
+            request=egress_targets.redacted(asked).SerializeToString(),
             kind=kind,
             filepath=filepath,
             options=to_job(options),
             owns=running is None,
+            upload="" if bucket is None else _sealed(caller, made, bucket),
         )
     return views.egress(egress)
+
+
+def _sealed(caller: Caller, egress: str, bucket: Bucket) -> str:
+    return caller.services.broadcast_seal.seal(egress, msgspec.json.encode(bucket).decode())
 
 
 async def list_egresses(caller: Caller, asked: "protocol.ListEgressRequest") -> "protocol.ListEgressResponse":

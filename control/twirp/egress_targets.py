@@ -1,6 +1,8 @@
 """The targets of live egresses, as requests name them. Applications see addresses with their secrets redacted."""
 
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ from livekit.protocol import egress as protocol
 from livekit.protocol import models
 
 from control.events.outgoing import check_url
+from control.files.bucket_upload import Bucket, address_of, signed_url
 from control.recordings import broadcasts as rules
 from control.twirp.service import TwirpError
 from foundation.broadcasts import ImageOptions, OutputKind
@@ -26,6 +29,10 @@ _SUFFIXES = {
     protocol.ImageFileSuffix.IMAGE_SUFFIX_TIMESTAMP: "time",
     protocol.ImageFileSuffix.IMAGE_SUFFIX_NONE_OVERWRITE: "none",
 }
+_STORES = ("s3", "gcp", "azure", "aliOSS")
+_UNUSED = ("metadata", "tagging", "proxy", "assume_role_arn", "assume_role_external_id")
+_SECRETS = ("access_key", "secret", "session_token", "assume_role_external_id", "credentials", "account_key")
+_MAX_KEY = 1024
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_PREFIX = 64
 
@@ -111,6 +118,56 @@ def targets_of(asked: Any, *, private: bool) -> list[Target]:
     return found
 
 
+def bucket_of(output: Any, *, private: bool) -> Bucket | None:
+    """Return the bucket to which a file is to be uploaded; None if it stays here. Raises TwirpError, or Problem 400."""
+    named = [name for name in _STORES if output.HasField(name)]
+    if not named:
+        return None
+    if named != ["s3"]:
+        raise TwirpError("unimplemented", "files are uploaded to S3 and compatible stores only")
+    asked = output.s3
+    if used := [name for name in _UNUSED if name in {field.name for field, _ in asked.ListFields()}]:
+        raise TwirpError("unimplemented", f"s3: {', '.join(used)} is not supported")
+    if not (asked.access_key and asked.secret and asked.bucket):
+        raise TwirpError("invalid_argument", "s3 needs access_key, secret and bucket")
+    bucket = Bucket(
+        bucket=asked.bucket,
+        access_key=asked.access_key,
+        secret=asked.secret,
+        session_token=asked.session_token,
+        endpoint=asked.endpoint,
+        region=asked.region,
+        path_style=asked.force_path_style,
+        disposition=asked.content_disposition,
+    )
+    check_url(address_of(bucket), private)
+    try:
+        signed_url(bucket, "file")
+    except ValueError as error:
+        raise TwirpError("invalid_argument", f"s3: {error}") from error
+    return bucket
+
+
+def key_of(asked: Any, filepath: str, extension: str, room: str) -> str:
+    """Return the key of an uploaded file: its path with the variables of templates replaced; raises TwirpError."""
+    now = datetime.now(UTC)
+    values = {
+        "room_name": asked.room_name,
+        "room_id": room,
+        "time": now.strftime("%Y-%m-%dT%H%M%S"),
+        "utc": now.strftime("%Y%m%d%H%M%S"),
+    }
+    path = filepath if filepath and not filepath.endswith("/") else f"{filepath}{{room_name}}-{{time}}"
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", _UNSAFE.sub("-", value) if name == "room_name" else value)
+    path = path.lstrip("/")
+    key = path if PurePosixPath(path).suffix == f".{extension}" else f"{path}.{extension}"
+    strange = any(ord(letter) < 32 for letter in key) or {"", ".", ".."} & {*key.split("/")}
+    if strange or len(key.encode()) > _MAX_KEY:
+        raise TwirpError("invalid_argument", "filepath is not a valid key")
+    return key
+
+
 def _images(output: "protocol.ImageOutput") -> ImageOptions:
     """Return the options of images; raises TwirpError if they are invalid."""
     if output.image_codec not in (models.ImageCodec.IC_DEFAULT, models.ImageCodec.IC_JPEG):
@@ -133,6 +190,7 @@ def redacted(asked: Any) -> Any:
     """Return a copy of a request without secrets."""
     copy = type(asked)()
     copy.CopyFrom(asked)
+    _hide(copy)
     if copy.DESCRIPTOR.fields_by_name.get("websocket_url") is not None and copy.websocket_url:
         path, _, query = copy.websocket_url.partition("?")
         copy.websocket_url = _redacted(path, query)
@@ -142,6 +200,18 @@ def redacted(asked: Any) -> Any:
     for output in [*copy.stream_outputs, *([copy.stream] if said == "stream" else [])]:
         output.urls[:] = [address(url).shown for url in output.urls]
     return copy
+
+
+def _hide(message: Any) -> None:
+    """Replace the credentials of stores in a request, however deep, by their names in braces."""
+    for field, value in message.ListFields():
+        if field.name in _SECRETS and field.type == field.TYPE_STRING:
+            setattr(message, field.name, f"{{{field.name}}}")
+        elif field.type == field.TYPE_MESSAGE:
+            parts = value if isinstance(value, Sequence) else [value]
+            for part in parts:
+                if hasattr(part, "ListFields"):
+                    _hide(part)
 
 
 def _redacted(path: str, query: str) -> str:

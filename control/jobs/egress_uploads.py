@@ -1,0 +1,70 @@
+"""Uploads of egresses' films to the buckets of applications."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from control.files.bucket_upload import Bucket, UploadFailed, location_of, upload
+from control.jobs.worker import Handler, Report
+from control.services import Services
+from control.store import egresses
+from control.store.egresses import UPLOAD, EgressRow
+from control.store.jobs import JobRow
+from foundation import public_http
+
+PAUSES = (0.0, 5.0, 30.0, 120.0)
+"""Seconds before each attempt."""
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=120)
+
+
+def handlers(services: Services) -> dict[str, Handler]:
+    """Return the handlers of an uploading worker."""
+
+    async def run(job: JobRow, report: Report) -> Any:
+        async with services.pool.acquire() as connection:
+            row = await egresses.by_id(connection, job.subject)
+        if row is None or not row.upload or row.made is None:
+            return None
+        try:
+            location, error = await _attempts(services, row), ""
+        except UploadFailed as failed:
+            location, error = "", f"the file was not uploaded: {failed}"
+        async with services.pool.acquire() as connection, connection.transaction():
+            await egresses.uploaded(connection, row.id, location, error)
+        return None
+
+    return {UPLOAD: run}
+
+
+async def _attempts(services: Services, row: EgressRow) -> str:
+    """Upload the film and return its URL; raises UploadFailed after the last attempt."""
+    try:
+        bucket = msgspec.json.decode(services.broadcast_seal.open(row.id, row.upload), type=Bucket)
+    except ValueError as error:
+        raise UploadFailed("its credentials were stored under another key", again=False) from error
+    for pause in PAUSES:
+        await asyncio.sleep(pause)
+        try:
+            await _upload(services, row, bucket)
+        except UploadFailed as failed:
+            if not failed.again or pause == PAUSES[-1]:
+                raise
+        else:
+            break
+    return location_of(bucket, row.filepath)
+
+
+async def _upload(services: Services, row: EgressRow, bucket: Bucket) -> None:
+    assert row.made is not None
+    objects = services.archive.objects
+    try:
+        found = await objects.info(f"{row.recording_id}/{row.made['file']}")
+    except FileNotFoundError as error:
+        raise UploadFailed("the file was deleted", again=False) from error
+    except OSError as error:
+        raise UploadFailed("Parley's own store does not answer", again=True) from error
+    content = objects.pieces(found.key, 0, found.size, found.tag)
+    async with public_http.session(services.config.allow_private_broadcasts, _TIMEOUT) as session:
+        await upload(session, bucket, row.filepath, found.size, content)

@@ -1,0 +1,181 @@
+"""Files of egresses are uploaded to buckets of applications, whose credentials nobody sees again."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+from aiohttp import ClientTimeout
+from livekit import api
+
+from control.config import ControlConfig
+from control.files.bucket_upload import MOST_BYTES, Bucket, UploadFailed, upload
+from control.jobs import egress_uploads
+from control.twirp.egress_targets import bucket_of, key_of, redacted
+from control.twirp.service import TwirpError
+from foundation import public_http
+from objects.s3 import S3Store
+from tests.control.harness import Client, report
+from tests.control.jobs.test_outside_jobs import FILM, ask
+from tests.control.test_live_egress import ROOM, STATUS, stage
+from tests.control.test_recordings import DATA, write_recording
+from tests.support.object_stores import S3Server, running_s3
+from tests.support.waiting import eventually
+
+CONTENT = b"a film"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with running_s3() as server:
+        S3Store(server.config, "x/").put("x", b"")  # makes the bucket
+        yield server
+
+
+def to_bucket(s3: S3Server, **other: str) -> api.S3Upload:
+    given = {"access_key": s3.config.access_key, "secret": s3.config.secret_key} | other
+    return api.S3Upload(bucket=s3.config.bucket, endpoint=s3.config.endpoint, force_path_style=True, **given)
+
+
+def ordered(filepath: str, s3: api.S3Upload) -> api.RoomCompositeEgressRequest:
+    return api.RoomCompositeEgressRequest(
+        room_name=ROOM, file_outputs=[api.EncodedFileOutput(filepath=filepath, s3=s3)]
+    )
+
+
+async def film(host: Client, config: ControlConfig, meeting: str, recording: str, count: int) -> None:
+    """Finish the recording, and make its films."""
+    write_recording(config.recordings_dir, recording, 1)
+    common = {"room": meeting, "recording": recording, "at": 1_700_000_000_000}
+    finished = {"state": "ready", "duration_ms": 60_000, "bytes": len(DATA), "manifest": f"{recording}/manifest.json"}
+    facts = [{"kind": "recording_started", **common}, {"kind": "recording_finished", **finished, **common}]
+    await report(host, *facts, n=1, node="recorder-1")
+    for _ in range(count):
+        _, job = await ask(host, "claim", {"kinds": ["film"], "node": "recorder-1"})
+        name = f"film-{job['id']}-1.mp4"
+        (config.recordings_dir / recording / name).write_bytes(CONTENT)
+        made = FILM | {"file": name, "bytes": len(CONTENT)}
+        assert await ask(host, f"{job['id']}/outcome", {"attempt": 1, "result": made}) == (200, {"held": True})
+
+
+async def test_a_film_is_uploaded_and_its_credentials_are_forgotten(
+    config: ControlConfig, dsn: str, s3: S3Server
+) -> None:
+    config = dataclasses.replace(config, allow_private_broadcasts=True)
+    connection = await asyncpg.connect(dsn)
+    async with stage(config) as (host, meeting, egress):
+        await report(host, {"kind": "room_opened", "room": meeting, "at": 1_700_000_000_000}, n=1)
+        good = await egress.start_room_composite_egress(ordered("{room_name}/day", to_bucket(s3)))
+        wrong = await egress.start_room_composite_egress(ordered("day.mp4", to_bucket(s3, secret="wrong" * 8)))
+        shown = good.room_composite.file_outputs[0].s3
+        assert (shown.access_key, shown.secret, shown.bucket) == ("{access_key}", "{secret}", s3.config.bucket)
+        stored = str(await connection.fetch("SELECT * FROM livekit_egresses"))
+        assert s3.config.secret_key not in stored and s3.config.access_key not in stored and "sealed1:" in stored
+
+        for started in (good, wrong):
+            await egress.stop_egress(api.StopEgressRequest(egress_id=started.egress_id))
+        recording = await connection.fetchval("SELECT recording_id FROM livekit_egresses LIMIT 1")
+        await film(host, config, meeting, recording, 2)
+
+        async def over() -> dict[str, Any] | None:
+            items = (await egress.list_egress(api.ListEgressRequest(room_name=ROOM))).items
+            return (
+                {one.egress_id: one for one in items}
+                if all(one.status != STATUS.EGRESS_ENDING for one in items)
+                else None
+            )
+
+        ended = await eventually(over, 60)
+        result = ended[good.egress_id].file_results[0]
+        assert ended[good.egress_id].status == STATUS.EGRESS_COMPLETE
+        assert (result.filename, result.size) == (f"{ROOM}/day.mp4", len(CONTENT))
+        assert result.location == f"{s3.config.endpoint}/{s3.config.bucket}/{ROOM}/day.mp4"
+        assert S3Store(s3.config, f"{ROOM}/").read("day.mp4", 0, len(CONTENT)) == CONTENT
+        failed = ended[wrong.egress_id]
+        assert (failed.status, failed.error) == (
+            STATUS.EGRESS_FAILED, "the file was not uploaded: the store answered 403 SignatureDoesNotMatch",
+        )  # fmt: skip
+        assert failed.file_results[0].location.startswith("/api/v1/recordings/")
+        assert "sealed1:" not in str(await connection.fetch("SELECT * FROM livekit_egresses"))
+        kinds = await connection.fetch("SELECT kind FROM outbox WHERE kind = 'egress.ended'")
+        assert len(kinds) == 2
+    await connection.close()
+
+
+async def pieces(content: bytes = CONTENT) -> AsyncIterator[bytes]:
+    yield content
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "size"),
+    [("https://localhost:9", 6), ("https://127.0.0.1:9", 6), ("https://s3.example.org", MOST_BYTES + 1)],
+)
+async def test_private_stores_and_files_that_are_too_large_are_refused(endpoint: str, size: int) -> None:
+    bucket = Bucket(bucket="films", access_key="a", secret="top secret", endpoint=endpoint)
+    async with public_http.session(False, ClientTimeout(total=10)) as session:
+        with pytest.raises(UploadFailed) as caught:
+            await upload(session, bucket, "day.mp4", size, pieces())
+    assert not caught.value.again
+    assert "secret" not in str(caught.value) + repr(bucket)
+
+
+async def test_a_store_that_does_not_answer_is_asked_again(config: ControlConfig) -> None:
+    bucket = Bucket(bucket="films", access_key="a", secret="b", endpoint="http://127.0.0.1:9")
+    async with public_http.session(True, ClientTimeout(total=10)) as session:
+        with pytest.raises(UploadFailed) as caught:
+            await upload(session, bucket, "day.mp4", len(CONTENT), pieces())
+    assert caught.value.again and len(egress_uploads.PAUSES) > 1
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("day.mp4", "day.mp4"),
+        ("/films/day", "films/day.mp4"),
+        ("day.webm", "day.webm.mp4"),
+        ("{room_id}/{room_name}", "RM_1/Team-4-2.mp4"),
+    ],
+)
+def test_paths_become_keys(path: str, key: str) -> None:
+    assert key_of(api.RoomCompositeEgressRequest(room_name="Team 4/2"), path, "mp4", "RM_1") == key
+
+
+def test_a_path_without_a_name_gets_one() -> None:
+    key = key_of(api.RoomCompositeEgressRequest(room_name="Daily"), "films/", "mp3", "RM_1")
+    assert key.startswith("films/Daily-20") and key.endswith(".mp3")
+
+
+@pytest.mark.parametrize("path", ["a/../../b", "a//b", "a/./b", "a\nb", "x" * 1025])
+def test_strange_paths_are_refused(path: str) -> None:
+    with pytest.raises(TwirpError):
+        key_of(api.RoomCompositeEgressRequest(room_name="Daily"), path, "mp4", "RM_1")
+
+
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [
+        (api.EncodedFileOutput(gcp=api.GCPUpload(bucket="b")), "unimplemented"),
+        (api.EncodedFileOutput(azure=api.AzureBlobUpload(container_name="b")), "unimplemented"),
+        (api.EncodedFileOutput(s3=api.S3Upload(bucket="b")), "invalid_argument"),
+        (api.EncodedFileOutput(s3=api.S3Upload(bucket="B?", access_key="a", secret="b")), "invalid_argument"),
+        (api.EncodedFileOutput(s3=api.S3Upload(bucket="b", access_key="a", secret="b", tagging="x")), "unimplemented"),
+    ],
+)
+def test_other_stores_are_refused(output: api.EncodedFileOutput, code: str) -> None:
+    with pytest.raises(TwirpError) as caught:
+        bucket_of(output, private=False)
+    assert caught.value.code == code
+
+
+def test_no_credentials_are_shown() -> None:
+    google, azure = api.GCPUpload(credentials="{key}", bucket="b"), api.AzureBlobUpload(account_key="hidden")
+    outputs = [
+        api.EncodedFileOutput(filepath="f", s3=api.S3Upload(access_key="hidden", secret="hidden", bucket="b")),
+        api.EncodedFileOutput(gcp=google),
+        api.EncodedFileOutput(azure=azure),
+    ]
+    shown = redacted(api.RoomCompositeEgressRequest(room_name="r", file_outputs=outputs))
+    assert "hidden" not in str(shown) and "{key}" not in str(shown)
+    assert (shown.file_outputs[0].s3.bucket, shown.file_outputs[0].filepath) == ("b", "f")
+    assert outputs[0].s3.secret == "hidden"

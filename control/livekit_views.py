@@ -64,8 +64,8 @@ def egress_state(row: EgressRow) -> "tuple[protocol.EgressStatus, str]":
     """Return the state of a file's egress, and why it failed."""
     status = protocol.EgressStatus
     if row.made is not None:
-        over = status.EGRESS_FAILED if row.error else status.EGRESS_COMPLETE
-        return (status.EGRESS_ENDING if row.upload else over), row.error
+        state = status.EGRESS_FAILED if row.error else status.EGRESS_COMPLETE
+        return (status.EGRESS_ENDING if row.upload else state), row.error
     if row.job_state == "failed":
         return status.EGRESS_FAILED, row.job_error or "the file could not be written"
     if row.recording_state == "empty":
@@ -90,7 +90,7 @@ def _live_state(row: EgressRow, streams: Sequence[StreamRow]) -> "tuple[protocol
 
 
 def egress(row: EgressRow, streams: Sequence[StreamRow] = ()) -> "protocol.EgressInfo":
-    state, error = egress_state(row) if row.broadcast_id is None else _live_state(row, streams)
+    state, error = _live_state(row, streams) if row.recording_id is None else egress_state(row)
     ended_at = row.ended_at or row.stopped_at
     info = protocol.EgressInfo(
         egress_id=EGRESS + row.id,

@@ -145,7 +145,7 @@ class BroadcastResumed(OfBroadcast, kw_only=True):
 
 
 class OfEgress(OfMeeting, kw_only=True):
-    """An egress of LiveKit's server API, to a file (`recording`) or live (`broadcast`)."""
+    """An egress of LiveKit's server API, to a file (`recording`), live (`broadcast`), or both."""
 
     egress: str
     recording: str | None = None

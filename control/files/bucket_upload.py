@@ -69,7 +69,7 @@ def signed_url(bucket: Bucket, key: str) -> str:
         region=bucket.region or _DEFAULT_REGION,  # a given region is not asked for over the network
     )
     if bucket.path_style:
-        client.disable_virtual_style_endpoint()
+        client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
     return client.presigned_put_object(bucket.bucket, key, _VALID)
 
 

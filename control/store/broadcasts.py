@@ -55,7 +55,8 @@ async def used(connection: Connection, row: BroadcastRow) -> list[OutputRow]:
     return await connection.all(
         OutputRow,
         "SELECT o.* FROM broadcast_outputs o WHERE o.meeting_id = $1"
-        " AND (NOT EXISTS (SELECT FROM livekit_egresses WHERE broadcast_id = $2 AND owns)"
+        " AND (NOT EXISTS (SELECT FROM livekit_egresses WHERE broadcast_id = $2"
+        "   AND (owns_broadcast OR (owns AND recording_id IS NULL)))"
         "  OR EXISTS (SELECT FROM livekit_streams s WHERE s.id = o.id)) ORDER BY o.created_at, o.id",
         row.meeting_id,
         row.id,

@@ -1,7 +1,7 @@
 """Egresses: files and live streams ordered through LiveKit's API.
 
 The state of a file's egress is derived from the recording and the film, that of a live egress from its streams, which
-are outputs of the meeting's broadcast.
+are outputs of the meeting's broadcast. An egress of both ends with its file.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,9 @@ class StreamRow:
 
 @dataclass(frozen=True, slots=True)
 class EgressRow:
-    """An egress and the basis of its state: a recording, or else a broadcast. `owns`: the egress started it.
+    """An egress and the basis of its state: a recording, a broadcast, or both.
+
+    `owns`: the egress started the recording, or without one the broadcast; `owns_broadcast`: it started the broadcast.
 
     `made` is the film's result. `upload` is the sealed bucket (control.files.bucket_upload) to which the film is still
     to be uploaded, `location` the URL once it is there.
@@ -69,6 +71,7 @@ class EgressRow:
     filepath: str
     options: dict[str, Any]
     owns: bool
+    owns_broadcast: bool
     film: str | None
     upload: str
     location: str
@@ -160,7 +163,7 @@ async def given_up(connection: Connection, recording: str) -> None:
 
 
 async def _update(connection: Connection, egress: str, ended_at: datetime | None, film: str | None) -> None:
-    """Store the end and the film of an egress. Without a film, nothing will be uploaded."""
+    """Store the end and the film of an egress, and end its streams. Without a film, nothing will be uploaded."""
     await connection.execute(
         "UPDATE livekit_egresses SET ended_at = $2, film = $3,"
         " upload = CASE WHEN $3::text IS NULL THEN '' ELSE upload END WHERE id = $1",
@@ -168,6 +171,8 @@ async def _update(connection: Connection, egress: str, ended_at: datetime | None
         ended_at,
         film,
     )
+    streams = (await streams_of(connection, [egress])).get(egress, [])
+    await finish_streams(connection, [stream.id for stream in streams if stream.ended_at is None])
 
 
 async def filmed(connection: Connection, film: str) -> None:
@@ -227,7 +232,7 @@ async def finish_streams(connection: Connection, outputs: Sequence[str], *, fail
     await connection.execute("DELETE FROM broadcast_outputs WHERE id = ANY($1)", list(outputs))
     for egress in sorted({str(row["egress_id"]) for row in ended}):
         is_over = await connection.change(
-            "UPDATE livekit_egresses SET ended_at = now() WHERE id = $1 AND ended_at IS NULL"
+            "UPDATE livekit_egresses SET ended_at = now() WHERE id = $1 AND ended_at IS NULL AND recording_id IS NULL"
             " AND NOT EXISTS (SELECT FROM livekit_streams WHERE egress_id = $1 AND ended_at IS NULL)",
             egress,
         )
@@ -245,8 +250,8 @@ async def is_unused(connection: Connection, broadcast: str) -> bool:
     """Return whether an egress started a broadcast, and all of its egresses are over."""
     return await connection.value(
         bool,
-        "SELECT coalesce(bool_or(owns) AND bool_and(ended_at IS NOT NULL), false)"
-        " FROM livekit_egresses WHERE broadcast_id = $1",
+        "SELECT coalesce(bool_or(owns_broadcast OR (owns AND recording_id IS NULL)) AND bool_and(ended_at IS NOT NULL),"
+        " false) FROM livekit_egresses WHERE broadcast_id = $1",
         broadcast,
     )
 
@@ -321,7 +326,7 @@ async def _running_streams(connection: Connection, broadcast: str) -> list[Strea
 
 
 async def _report(connection: Connection, row: EgressRow, kind: str) -> None:
-    payload = {"meeting": row.meeting_id, "egress": row.id, "recording": row.recording_id}
-    if row.broadcast_id is not None:
-        payload = {"meeting": row.meeting_id, "egress": row.id, "broadcast": row.broadcast_id}
+    payload = {"meeting": row.meeting_id, "egress": row.id}
+    about = {"recording": row.recording_id, "broadcast": row.broadcast_id}
+    payload |= {name: one for name, one in about.items() if one is not None}
     await outbox.append(connection, outbox.MEDIA_EVENTS, row.meeting_id, kind, payload)

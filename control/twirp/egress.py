@@ -2,7 +2,7 @@
 
 An egress of a file uses the running recording, or starts one. Its file is a film from its start to its end. Files stay
 in Parley's storage, where their `location` is a path of the REST API, and are also uploaded to a bucket if the request
-names one. Everything else is made live (`live_egress`).
+names one. Everything else is made live (`live_egress`), also beside a file.
 """
 
 from typing import Any
@@ -18,9 +18,10 @@ from control.recordings import lifecycle
 from control.recordings.lifecycle import Wish
 from control.store import egresses, livekit_rooms, recordings
 from control.twirp import egress_targets, live_egress
+from control.twirp.egress_targets import Target
 from control.twirp.live_egress import LiveEgress
 from control.twirp.service import Caller, Method, Service, TwirpError, of_problem, unimplemented
-from foundation.film_options import FilmOptions, Format, Layout, Size, to_job
+from foundation.film_options import SOUND_ONLY, FilmOptions, Format, Layout, Size, to_job
 from sfu.livekit import names
 
 _MAX_PATH = 1024
@@ -44,22 +45,17 @@ async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgr
     _check(caller, asked)
     if asked.custom_base_url or asked.video_only:
         raise TwirpError("unimplemented", "custom_base_url and video_only are not supported")
-    if egress_targets.is_live(asked):
-        return await _stream(
-            caller, asked, "room_composite", FilmOptions(layout=_layout(asked.layout), size=_size(asked))
-        )
     output = _output(asked)
     form = _format(output, sound_only=asked.audio_only)
     options = FilmOptions(layout=_layout(asked.layout), size=_size(asked), format=form)
-    return await _start(caller, asked, "room_composite", output, options)
+    return await _begin(caller, asked, "room_composite", output, options)
 
 
 async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRequest") -> "protocol.EgressInfo":
     """Make a film, streams or images of one participant's camera and microphone, or of its shared screen."""
     _check(caller, asked)
-    is_live = egress_targets.is_live(asked)
-    form: Format = "mp4" if is_live else _format(_output(asked), sound_only=False)
-    size = _size(asked)
+    output = _output(asked)
+    form, size = _format(output, sound_only=False), _size(asked)
     async with caller.services.pool.acquire() as connection:
         meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
         person = await livekit_rooms.participant_of(connection, meeting or "", asked.identity)
@@ -67,21 +63,17 @@ async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRe
         raise TwirpError("not_found", "participant does not exist")
     layout: Layout = "screen" if asked.screen_share else "single"
     options = FilmOptions(layout=layout, size=size, format=form, participant=person)
-    if is_live:
-        return await _stream(caller, asked, "participant", options)
-    return await _start(caller, asked, "participant", _output(asked), options)
+    return await _begin(caller, asked, "participant", output, options)
 
 
 async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeEgressRequest") -> "protocol.EgressInfo":
     """Make a film, streams or images of an audio track and a video track."""
     _check(caller, asked)
-    is_live = egress_targets.is_live(asked)
-    form: Format = "mp4" if is_live else _format(_output(asked), sound_only=not asked.video_track_id)
+    output = _output(asked)
+    form = _format(output, sound_only=not asked.video_track_id)
     sids = [sid for sid in (asked.audio_track_id, asked.video_track_id) if sid]
     options, _ = await _of_tracks(caller, asked.room_name, sids, FilmOptions(size=_size(asked), format=form))
-    if is_live:
-        return await _stream(caller, asked, "track_composite", options)
-    return await _start(caller, asked, "track_composite", _output(asked), options)
+    return await _begin(caller, asked, "track_composite", output, options)
 
 
 async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "protocol.EgressInfo":
@@ -96,12 +88,18 @@ async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "
         return await live_egress.start(caller, LiveEgress(asked, "track", options, [target]))
     if not is_seen:
         options = msgspec.structs.replace(options, format="m4a")
-    return await _start(caller, asked, "track", asked.file, options)
+    return await _begin(caller, asked, "track", asked.file, options)
 
 
-async def _stream(caller: Caller, asked: Any, kind: str, film: FilmOptions) -> "protocol.EgressInfo":
-    targets = egress_targets.targets_of(asked, private=_private(caller))
-    return await live_egress.start(caller, LiveEgress(asked, kind, film, targets))
+async def _begin(caller: Caller, asked: Any, kind: str, output: Any | None, film: FilmOptions) -> "protocol.EgressInfo":
+    """Begin what a request orders: a file, outputs of the broadcast, or both."""
+    targets: list[Target] = []
+    if egress_targets.is_live(asked):
+        targets = egress_targets.targets_of(asked, private=_private(caller))
+        if film.format in SOUND_ONLY and output is not None:
+            raise TwirpError("unimplemented", "sound alone and streams are made by separate egresses")
+    live = LiveEgress(asked, kind, film, targets)
+    return await (live_egress.start(caller, live) if output is None else _start(caller, live, output))
 
 
 def _private(caller: Caller) -> bool:
@@ -133,12 +131,13 @@ def _check(caller: Caller, asked: Any) -> None:
         raise TwirpError("unimplemented", "advanced encoding options are not supported; use a preset")
 
 
-def _output(asked: Any) -> "protocol.EncodedFileOutput":
-    """Return the one requested file output."""
+def _output(asked: Any) -> "protocol.EncodedFileOutput | None":
+    """Return the requested file output; None if only streams or images are requested."""
     outputs = [*asked.file_outputs]
     if asked.DESCRIPTOR.oneofs_by_name.get("output") is not None:
-        said = asked.WhichOneof("output")
-        outputs += [asked.file] if said == "file" else []
+        outputs += [asked.file] if asked.WhichOneof("output") == "file" else []
+    if not outputs and egress_targets.is_live(asked):
+        return None
     if len(outputs) != 1:
         raise TwirpError("invalid_argument", "exactly one file output is required")
     output: protocol.EncodedFileOutput = outputs[0]
@@ -151,7 +150,9 @@ def _check_path(output: Any) -> None:
         raise TwirpError("invalid_argument", "filepath is too long")
 
 
-def _format(output: "protocol.EncodedFileOutput", *, sound_only: bool) -> Format:
+def _format(output: "protocol.EncodedFileOutput | None", *, sound_only: bool) -> Format:
+    if output is None:
+        return "mp4"
     if output.file_type == protocol.EncodedFileType.OGG:
         raise TwirpError("unimplemented", "OGG is not supported; use MP4 or MP3")
     if output.file_type == protocol.EncodedFileType.MP3:
@@ -174,8 +175,10 @@ def _layout(layout: str) -> Layout:
     return "speaker" if layout.startswith("speaker") else "grid"
 
 
-async def _start(caller: Caller, asked: Any, kind: str, output: Any, options: FilmOptions) -> "protocol.EgressInfo":
-    async with caller.services.pool.acquire() as connection:
+async def _start(caller: Caller, egress: LiveEgress, output: Any) -> "protocol.EgressInfo":
+    """Begin a file, with a recording if none runs, and live outputs beside it."""
+    services, asked = caller.services, egress.asked
+    async with services.pool.acquire() as connection:
         meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
         running = None if meeting is None else await recordings.running(connection, meeting)
     if meeting is None:
@@ -183,28 +186,38 @@ async def _start(caller: Caller, asked: Any, kind: str, output: Any, options: Fi
     filepath, made = output.filepath, new_id("egress")
     bucket = egress_targets.bucket_of(output, private=_private(caller))
     if bucket is not None:
-        filepath = egress_targets.key_of(asked, filepath, options.format, names.room_sid(meeting))
-    row = running
-    if row is None:
-        try:
-            row = await lifecycle.start(caller.services, Wish(meeting, caller.actor, caller.actor, caller.address))
-        except Problem as problem:
-            raise of_problem(problem) from problem
+        filepath = egress_targets.key_of(asked, filepath, egress.film.format, names.room_sid(meeting))
+    wish = Wish(meeting, caller.actor, caller.actor, caller.address)
+    try:
+        row = running or await lifecycle.start(services, wish)
+    except Problem as problem:
+        raise of_problem(problem) from problem
+    values = {
+        "made": made,
+        "recording_id": row.id,
+        "filepath": filepath,
+        "options": to_job(egress.film),
+        "owns": running is None,
+        "upload": "" if bucket is None else _sealed(caller, made, bucket),
+    }
+    if not egress.targets:
+        return await _add(caller, egress, meeting, values)
+    try:
+        return await live_egress.start(caller, egress._replace(file=values))
+    except (TwirpError, Problem):
+        if running is None:
+            await lifecycle.stop(services, wish)
+        raise
+
+
+async def _add(caller: Caller, egress: LiveEgress, meeting: str, values: dict[str, Any]) -> "protocol.EgressInfo":
+    request = egress_targets.redacted(egress.asked).SerializeToString()
+    room = egress.asked.room_name
     async with caller.services.pool.acquire() as connection, connection.transaction():
-        egress = await egresses.add(
-            connection,
-            made=made,
-            meeting_id=meeting,
-            recording_id=row.id,
-            room=asked.room_name,
-            request=egress_targets.redacted(asked).SerializeToString(),
-            kind=kind,
-            filepath=filepath,
-            options=to_job(options),
-            owns=running is None,
-            upload="" if bucket is None else _sealed(caller, made, bucket),
+        added = await egresses.add(
+            connection, meeting_id=meeting, room=room, request=request, kind=egress.kind, **values
         )
-    return views.egress(egress)
+    return views.egress(added)
 
 
 def _sealed(caller: Caller, egress: str, bucket: Bucket) -> str:
@@ -231,9 +244,11 @@ async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol
         if state not in (protocol.EgressStatus.EGRESS_STARTING, protocol.EgressStatus.EGRESS_ACTIVE):
             said = protocol.EgressStatus.Name(state)
             raise TwirpError("failed_precondition", f"egress with status {said} cannot be stopped")
-        is_last = row.broadcast_id is None and await egresses.end(connection, egress)
+        is_last = row.recording_id is not None and await egresses.end(connection, egress)
     if row.broadcast_id is not None:
-        return await live_egress.stop(caller.services, row)
+        info = await live_egress.stop(caller.services, row)
+        if row.recording_id is None:
+            return info
     if is_last:
         try:
             await lifecycle.stop(caller.services, Wish(row.meeting_id, caller.actor, caller.actor, caller.address))
@@ -241,8 +256,8 @@ async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol
             raise of_problem(problem) from problem
     async with caller.services.pool.acquire() as connection:
         ended = await egresses.by_id(connection, egress)
-    assert ended is not None
-    return views.egress(ended)
+        assert ended is not None
+        return await live_egress.info_of(connection, ended)
 
 
 SERVICE: Service = {

@@ -100,8 +100,6 @@ def targets_of(asked: Any, *, private: bool) -> list[Target]:
     said = asked.WhichOneof("output") if "output" in asked.DESCRIPTOR.oneofs_by_name else None
     streams = [*asked.stream_outputs, *([asked.stream] if said == "stream" else [])]
     segments = [*asked.segment_outputs, *([asked.segments] if said == "segments" else [])]
-    if asked.file_outputs or said == "file":
-        raise TwirpError("unimplemented", "files and streams are made by separate egresses")
     if any(output.WhichOneof("output") is not None for output in [*segments, *asked.image_outputs]):
         raise TwirpError("unimplemented", "segments and images are written to Parley's own storage only")
     if any(output.protocol not in _PROTOCOLS or output.destinations for output in streams):

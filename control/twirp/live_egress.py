@@ -3,6 +3,7 @@
 An egress uses the running broadcast, or starts one. Egresses of participants and tracks have a picture of their own.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -31,12 +32,16 @@ _MOST_PICTURES = 3
 
 
 class LiveEgress(NamedTuple):
-    """A request for a live egress. `film` is its picture, or for a whole room that of a broadcast that it starts."""
+    """A request for a live egress. `film` is its picture, or for a whole room that of a broadcast that it starts.
+
+    `file` are the values of its row for a file that it makes, too.
+    """
 
     asked: Any
     kind: str
     film: FilmOptions
     targets: list[Target]
+    file: Mapping[str, Any] | None = None
 
 
 async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
@@ -65,8 +70,8 @@ async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
             room=egress.asked.room_name,
             request=redacted(egress.asked).SerializeToString(),
             kind=egress.kind,
-            options=to_job(egress.film),
-            owns=running is None,
+            owns_broadcast=running is None,
+            **({"options": to_job(egress.film), "owns": running is None} if egress.file is None else egress.file),
         )
         info = await info_of(connection, added)
     caller.services.nodes.push(state)

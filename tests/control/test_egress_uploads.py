@@ -1,4 +1,4 @@
-"""Files of egresses are uploaded to buckets of applications, whose credentials nobody sees again."""
+"""Files of egresses: beside images, and uploaded to buckets of applications, whose credentials nobody sees again."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
@@ -100,6 +100,38 @@ async def test_a_film_is_uploaded_and_its_credentials_are_forgotten(
         assert "sealed1:" not in str(await connection.fetch("SELECT * FROM livekit_egresses"))
         kinds = await connection.fetch("SELECT kind FROM outbox WHERE kind = 'egress.ended'")
         assert len(kinds) == 2
+    await connection.close()
+
+
+async def test_a_file_and_images_are_one_egress(config: ControlConfig, dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    async with stage(config) as (host, meeting, egress):
+        await report(host, {"kind": "room_opened", "room": meeting, "at": 1_700_000_000_000}, n=1)
+        order = api.RoomCompositeEgressRequest(
+            room_name=ROOM, file_outputs=[api.EncodedFileOutput(filepath="day.mp4")], image_outputs=[api.ImageOutput()]
+        )
+        started = await egress.start_room_composite_egress(order)
+        assert (started.status, len(started.image_results)) == (STATUS.EGRESS_ACTIVE, 1)
+        assert await host.ok("GET", f"/api/v1/meetings/{meeting}/broadcast")
+        too_many = api.RoomCompositeEgressRequest()
+        too_many.CopyFrom(order)
+        too_many.image_outputs.extend([api.ImageOutput()] * 10)
+        with pytest.raises(api.TwirpError, match="outputs"):
+            await egress.start_room_composite_egress(too_many)
+
+        stopped = await egress.stop_egress(api.StopEgressRequest(egress_id=started.egress_id))
+        assert stopped.status == STATUS.EGRESS_ENDING
+        ended = "SELECT bool_and(ended_at IS NOT NULL) FROM broadcasts"
+        assert await connection.fetchval(ended)
+        recording = await connection.fetchval("SELECT recording_id FROM livekit_egresses")
+        await film(host, config, meeting, recording, 1)
+        (listed,) = (await egress.list_egress(api.ListEgressRequest(room_name=ROOM))).items
+        assert (listed.status, len(listed.file_results), len(listed.image_results)) == (STATUS.EGRESS_COMPLETE, 1, 1)
+        with pytest.raises(api.TwirpError, match="outputs"):
+            await egress.start_room_composite_egress(too_many)
+        assert not await connection.fetchval("SELECT count(*) FROM meeting_recordings WHERE state = 'recording'")
+        kinds = await connection.fetch("SELECT kind FROM outbox WHERE kind = 'egress.ended'")
+        assert len(kinds) == 1
     await connection.close()
 
 

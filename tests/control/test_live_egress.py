@@ -230,13 +230,12 @@ async def test_a_hosts_broadcast_is_used_and_stays(config: ControlConfig, dsn: s
 async def test_what_broadcasts_cannot_do_is_refused(config: ControlConfig) -> None:
     async with stage(config) as at:
         start = at.egress.start_room_composite_egress
-        with_file, elsewhere, srt, larger = streams(URL), streams(playlists=1), streams(URL), streams(URL)
-        with_file.file_outputs.append(api.EncodedFileOutput(filepath="x.mp4"))
+        elsewhere, srt, larger = streams(playlists=1), streams(URL), streams(URL)
         elsewhere.segment_outputs[0].s3.bucket = "b"
         srt.stream_outputs[0].protocol = api.StreamProtocol.SRT
         larger.preset = api.EncodingOptionsPreset.H264_1080P_30
         assert await code(start(srt)) == "invalid_argument"
-        for asked in (with_file, elsewhere, larger):
+        for asked in (elsewhere, larger):
             assert await code(start(asked)) == "unimplemented"
         for url in (
             "rtmp://127.0.0.1/live/key",

@@ -12,19 +12,16 @@ from websockets.exceptions import WebSocketException
 
 from foundation.background import cancel_all
 from foundation.failures import describe
+from parley_client import AudioLevel, Codec, Source, messages
 from parley_client.feed import Feed
 from parley_client.media import OPUS_RATE
+from parley_client.messages import Grants
 from parley_client.publishing import Publication
 from parley_client.room import DataReceived, Room, SignalingRefused
 from phone import dtmf
 from phone.media.audio_codecs import OpusSound, OpusSpeech, Samples, rms
 from phone.media.playout import Playout
-from sfu.api import signaling
-from sfu.api.join_token import Grants, Source
 from sfu.api.phone import STATUS_ATTRIBUTE
-from sfu.api.signaling_values import Permitted
-from sfu.formats.codecs import Codec
-from sfu.formats.header_extensions import AudioLevel
 
 _log = logging.getLogger(__name__)
 Notice = Literal["joined", "muted-by-host", "unmuted-by-host", "hand-lowered", "recording"]
@@ -87,10 +84,10 @@ class RoomPresence:
         room = Room(url, token=token, codecs=frozenset({Codec.OPUS}), tls=self._tls, data=bool(self._status))
         try:
             async with room:
-                with room.messages() as messages, room.data() as data:
+                with room.messages() as told, room.data() as data:
                     self._spawn(self._take_keys(room, data))
                     await self._arrive(room)
-                    async for message in messages:
+                    async for message in told:
                         await self._take(room, message)
         except SignalingRefused as refused:
             return refused.code
@@ -111,14 +108,14 @@ class RoomPresence:
         self._room = room
         self._take_grants(info.grants, notify=False)
         if self._heard_by:
-            await room.send(signaling.Permit(everyone=False, to=(Permitted(participant=self._heard_by),)))
+            await room.send(messages.Permit(everyone=False, to=(messages.Permitted(participant=self._heard_by),)))
         await self._publish(room, info.grants)
         if self._status:
             await self._describe(room)
         for track in info.tracks:
             self._follow(room, track.track, track.media, track.participant)
         if self.hand_raised:
-            await room.send(signaling.Hand(raised=True))
+            await room.send(messages.Hand(raised=True))
         self.is_joined = True
         self._notify("joined")
         if self.has_consented:
@@ -131,27 +128,27 @@ class RoomPresence:
             return
         (self._publication,) = await room.publish((Source.MICROPHONE, Codec.OPUS))
         if self.muted:
-            await room.send(signaling.MediaControl(track=self._publication.track, muted=True))
+            await room.send(messages.MediaControl(track=self._publication.track, muted=True))
 
-    async def _take(self, room: Room, message: signaling.ServerMessage) -> None:
+    async def _take(self, room: Room, message: messages.ServerMessage) -> None:
         match message:
-            case signaling.TrackPublished():
+            case messages.TrackPublished():
                 self._follow(room, message.track.track, message.track.media, message.track.participant)
-            case signaling.TrackUnpublished():
+            case messages.TrackUnpublished():
                 task = self._following.pop(message.track, None)
                 if task is not None:
                     await cancel_all([task])
                 self._playouts.pop(message.track, None)
-            case signaling.GrantsChanged():
+            case messages.GrantsChanged():
                 self._take_grants(message.grants, notify=True)
                 if self._publication is None and Source.MICROPHONE in message.grants.publish:
                     # Publishing waits for an answer, which this loop must not hold up.
                     self._spawn(self._publish_later(room, message.grants))
-            case signaling.ParticipantUpdated() if self._is_me(room, message.participant.participant):
+            case messages.ParticipantUpdated() if self._is_me(room, message.participant.participant):
                 if self.hand_raised and not message.participant.hand:
                     self.hand_raised = False
                     self._notify("hand-lowered")
-            case signaling.RecordingChanged() if message.state.active and not self.has_consented:
+            case messages.RecordingChanged() if message.state.active and not self.has_consented:
                 self._notify("recording")
             case _:
                 pass
@@ -220,13 +217,13 @@ class RoomPresence:
         """Mute or unmute the phone for everybody."""
         self.muted = muted
         if self._room is not None and self._publication is not None:
-            await self._room.send(signaling.MediaControl(track=self._publication.track, muted=muted))
+            await self._room.send(messages.MediaControl(track=self._publication.track, muted=muted))
 
     async def raise_hand(self, raised: bool) -> None:
         """Raise or lower the phone's hand."""
         self.hand_raised = raised
         if self._room is not None:
-            await self._room.send(signaling.Hand(raised=raised))
+            await self._room.send(messages.Hand(raised=raised))
 
     async def tell(self, status: str) -> None:
         """Say how far the call is."""
@@ -236,14 +233,14 @@ class RoomPresence:
                 await self._describe(self._room)
 
     async def _describe(self, room: Room) -> None:
-        await room.send(signaling.Describe(attributes={STATUS_ATTRIBUTE: self._status}))
+        await room.send(messages.Describe(attributes={STATUS_ATTRIBUTE: self._status}))
 
     async def let_everybody_hear(self) -> None:
         """Let all participants hear the phone, since the call was answered."""
         if self._heard_by:
             self._heard_by = ""
             if self._room is not None:
-                await self._room.send(signaling.Permit(everyone=True))
+                await self._room.send(messages.Permit(everyone=True))
 
     async def send_key(self, key: str) -> None:
         """Send a key of the phone as a message to everybody."""
@@ -258,7 +255,7 @@ class RoomPresence:
 
     @staticmethod
     async def _send_consent(room: Room) -> None:
-        await room.send(signaling.Consent(text=_CONSENT_TEXT, recording=True, captions=True))
+        await room.send(messages.Consent(text=_CONSENT_TEXT, recording=True, captions=True))
 
 
 def _level(samples: Samples) -> AudioLevel:

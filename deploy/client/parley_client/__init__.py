@@ -16,12 +16,14 @@ from parley_client.subscribing import ReceivedStream
 from parley_client.whip import WhipPublisher
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
+from sfu.formats.header_extensions import AudioLevel
 
 __all__ = [
     "Admission",
     "Api",
     "ApiError",
     "Attendance",
+    "AudioLevel",
     "Codec",
     "DataReceived",
     "EncodedFrame",

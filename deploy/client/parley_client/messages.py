@@ -1,18 +1,23 @@
-"""The signaling messages that a room receives, for `isinstance` in a loop over `Room.messages()`."""
+"""The signaling messages of a room: for `isinstance` in a loop over `Room.messages()`, and for `Room.send`."""
 
+from sfu.api.join_token import Grants
 from sfu.api.signaling import (
     Announced,
     Caption,
     CaptionsChanged,
     Chat,
     Closing,
+    Consent,
+    Describe,
     Error,
     GrantsChanged,
     Hand,
+    MediaControl,
     Move,
     ParticipantJoined,
     ParticipantLeft,
     ParticipantUpdated,
+    Permit,
     Reaction,
     RecordingChanged,
     RoomDescribed,
@@ -25,6 +30,7 @@ from sfu.api.signaling import (
     TrackState,
     TrackUnpublished,
 )
+from sfu.api.signaling_values import Permitted
 
 __all__ = [
     "Announced",
@@ -32,13 +38,19 @@ __all__ = [
     "CaptionsChanged",
     "Chat",
     "Closing",
+    "Consent",
+    "Describe",
     "Error",
+    "Grants",
     "GrantsChanged",
     "Hand",
+    "MediaControl",
     "Move",
     "ParticipantJoined",
     "ParticipantLeft",
     "ParticipantUpdated",
+    "Permit",
+    "Permitted",
     "Reaction",
     "RecordingChanged",
     "RoomDescribed",

@@ -69,11 +69,12 @@ class World:
         return self.pump.receive_and_forward(self.clock.now)
 
     def drain(self) -> None:
-        self.far.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.far.recv(2000)
-        self.far.settimeout(30)
+        for entry in (self.near, self.far):
+            entry.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    entry.recv(2000)
+            entry.settimeout(30)
 
     def close(self) -> None:
         for entry in (self.near, self.far, self.sockets):
@@ -307,6 +308,32 @@ def test_what_is_paced_goes_before_new_video(world: World) -> None:
     world.send(*packets[10:])
     world.pump.receive_and_forward(due)
     assert world.pump.counters["datagrams_out"] > before
+
+
+def test_those_for_whom_packets_wait_take_turns(world: World) -> None:
+    """With too little time for all, none waits without end."""
+    if world.engine.name != "compiled":
+        pytest.skip("it releases all that is due at once")
+    another = Subscriber(world.engine, 3, 3)
+    another.add_route(3)
+    world.engine.switch_route(3, RouteSource(1))
+    world.engine.set_address(3, world.near.getsockname(), 0)
+    for peer in (2, 3):
+        world.engine.set_budget(peer, 1_000_000)
+    world.send(*protect(world.publisher, *(vp8(seq, key=seq == 0, body=bytes(1000)) for seq in range(60))))
+    while world.engine.progress(1).packets < 60:
+        world.pump_once()
+    while world.pump.backlog:
+        world.pump.receive_and_forward(world.clock.now)
+    world.drain()
+    now = world.pump.next_release()
+    assert now is not None
+    for _ in range(4):
+        now += 50_000_000
+        world.pump.receive_and_forward(now)
+    for receiver in (world.far, world.near):
+        receiver.settimeout(5)
+        assert len(receiver.recv(2000)) > 1000, "it never had its turn"
 
 
 def test_an_engine_polls_by_itself_until_there_is_something_to_hear_at_once(world: World) -> None:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import aiohttp
 import msgspec
 
+from foundation.failures import describe
 from foundation.film_options import SOUND_ONLY, FilmOptions, from_job
 from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobHeld, JobOutcome, JobProgress, JobRequest
 from foundation.part_tls import part_session
@@ -211,7 +212,7 @@ class Composer:
                     raise _Lost
             film, manifest = making.result()
         except (OSError, ValueError) as error:
-            raise _Failed(str(error), again=isinstance(error, OSError)) from error
+            raise _Failed(describe(error), again=isinstance(error, OSError)) from error
         finally:
             self._shares.pop(job.id, None)
             making.cancel()
@@ -224,7 +225,7 @@ class Composer:
                 stored.append(f"{job.subject}/{path.name}")
                 await self._objects.put_file(stored[-1], path, sha256=digest if path is film else "", move=True)
         except OSError as error:
-            raise _Failed(str(error), again=True) from error
+            raise _Failed(describe(error), again=True) from error
         return {
             "file": film.name,
             "bytes": size,

@@ -22,5 +22,5 @@ async def test_a_child_gets_no_secret_and_no_descriptor(tmp_path, monkeypatch: p
     assert message is not None
     assert message.model == "argument"
     names = [item for item in message.confined if item and not item.isdigit()]
-    assert set(names) <= {"PYTHONPATH", "OMP_NUM_THREADS", "LC_CTYPE", "ORT_DISABLE_TELEMETRY"}
+    assert set(names) <= {"PYTHONPATH", "OMP_NUM_THREADS", "LC_CTYPE", "ORT_DISABLE_TELEMETRY", "GRPC_VERBOSITY"}
     assert len([item for item in message.confined if item.isdigit()]) <= 5  # 0, 1, 2, the socket, the listing itself

@@ -243,6 +243,8 @@ class ControlConfig:
     """Base URL of inference's private HTTP API."""
     language_model: LanguageModelConfig | None = None
     """The model that summarizes ended meetings; None: transcripts only."""
+    translation_model: LanguageModelConfig | None = None
+    """The model that translates captions for readers; None: none does."""
     allow_private_webhooks: bool = False
     """True allows webhooks to private networks and over plain HTTP."""
     allow_private_broadcasts: bool = False

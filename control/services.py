@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from control.ai.results import AiResults, DatabaseResults
+from control.ai.translator import Translator
 from control.background import BackgroundTasks
 from control.config import ControlConfig
 from control.database import Pool, open_pool
@@ -68,6 +69,7 @@ class Services:
     tasks: BackgroundTasks
     inference: InferenceClient
     results: AiResults
+    translator: Translator
     oidc: dict[str, OidcClient]
     outgoing: aiohttp.ClientSession
     store_threads: ThreadPoolExecutor
@@ -92,6 +94,7 @@ class Services:
 
     async def close(self) -> None:
         await self.tasks.close(_TASKS_CLOSE_SECONDS)
+        await self.translator.close()
         await self.readiness.close()
         if self.kafka is not None:
             await self.kafka.close()
@@ -164,6 +167,7 @@ async def open_services(config: ControlConfig, runtime: RuntimeSettings | None =
         oidc={one.name: OidcClient(one, _redirect_uri(config, one.name), http) for one in config.oidc},
         inference=InferenceClient(config.inference_url, config.node_secret, parts_http),
         results=results,
+        translator=Translator(config.translation_model),
         outgoing=outgoing.session(config.allow_private_webhooks),
         store_threads=pool_of_stores,
         probe=probe,

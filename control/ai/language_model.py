@@ -12,7 +12,8 @@ from control.events import outgoing
 from control.problem import Problem
 from foundation.answer_body import read_body
 
-_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
+_SECONDS = 300.0
+_CONNECT_SECONDS = 10.0
 _MAX_ANSWER = 1 << 20
 MAX_TEXT = 20_000
 
@@ -37,8 +38,11 @@ class _Completion(msgspec.Struct, frozen=True):
     choices: list[_Choice]
 
 
-async def complete(config: LanguageModelConfig, instruction: str, text: str) -> str:
-    """Return the model's answer to `text`, at most MAX_TEXT characters; raises LanguageModelFailed."""
+async def complete(config: LanguageModelConfig, instruction: str, text: str, seconds: float = _SECONDS) -> str:
+    """Return the model's answer to `text`, at most MAX_TEXT characters; raises LanguageModelFailed.
+
+    The answer may take `seconds`.
+    """
     try:
         outgoing.check_url(config.url, config.private)
     except Problem as problem:
@@ -48,6 +52,7 @@ async def complete(config: LanguageModelConfig, instruction: str, text: str) -> 
         "messages": [{"role": "system", "content": instruction}, {"role": "user", "content": text}],
         "temperature": 0.2,
     }
+    timeout = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, _CONNECT_SECONDS))
     headers = {"Content-Type": "application/json", "User-Agent": "Parley"}
     if config.key:
         headers["Authorization"] = f"Bearer {config.key}"
@@ -56,7 +61,7 @@ async def complete(config: LanguageModelConfig, instruction: str, text: str) -> 
             outgoing.session(config.private) as http,
             http.post(
                 config.url.rstrip("/") + "/chat/completions",
-                data=msgspec.json.encode(body), headers=headers, timeout=_TIMEOUT, allow_redirects=False,
+                data=msgspec.json.encode(body), headers=headers, timeout=timeout, allow_redirects=False,
             ) as answer,
         ):  # fmt: skip
             return _text(answer.status, await read_body(answer, _MAX_ANSWER + 1))

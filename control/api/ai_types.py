@@ -86,11 +86,17 @@ class AiSetup(Answer, frozen=True, kw_only=True):
 
 
 class AnalysisOffer(Answer, frozen=True, kw_only=True):
-    """Captions and analyses that a participant can be asked to consent to."""
+    """Captions and analyses that a participant can be asked to consent to.
+
+    `translation` lists the languages (BCP 47) to which a language model translates captions, usually none; with
+    `minutes`, one writes minutes from them.
+    """
 
     emotion: bool
     synthesis: bool
     captions: bool
+    translation: list[str]
+    minutes: bool
 
 
 class TrackAnalysis(Answer, frozen=True, kw_only=True):

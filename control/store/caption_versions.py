@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control.database import Connection
+from control.store import caption_translations
 
 MOST = 50
 """Maximum number of edited texts of a caption that are kept, besides the recogniser's."""
@@ -57,6 +58,7 @@ async def edit(connection: Connection, meeting: str, utterance: str, text: str, 
         utterance,
         text,
     )
+    await caption_translations.forget(connection, meeting, utterance)
     return True
 
 

@@ -322,10 +322,11 @@ _AI = Group(
         Setting("voice_detector_card", Path, None, "model card of a detector of synthetic voices on the first Triton"),
         Setting("face_detector_card", Path, None, "model card of a detector of synthetic faces on the first Triton"),
         Setting(
-            "summary_url", str, None, "base URL of an OpenAI-compatible API that writes minutes; unset: no minutes"
+            "summary_url", str, None, "base URL of an OpenAI-compatible API for minutes and translations; unset: none"
         ),
-        Setting("summary_model", str, None, "model that writes minutes"),
-        Setting("summary_key", str, None, "API key for minutes", secret=True),
+        Setting("summary_model", str, None, "model that writes minutes; unset: no minutes"),
+        Setting("translation_model", str, None, "model that translates captions for readers; unset: no translations"),
+        Setting("summary_key", str, None, "API key of summary_url", secret=True),
         Setting("summary_private", bool, False, "allow a private address and plain HTTP for summary_url"),
     ),
 )

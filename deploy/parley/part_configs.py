@@ -103,7 +103,8 @@ def control_config(settings: Settings) -> ControlConfig:
         s3=s3_config(settings),
         operator_keys=operator_keys(settings),
         inference_url=settings["inference_url"] or f"{_scheme(settings)}://127.0.0.1:{settings['inference_port']}",
-        language_model=_language_model(settings),
+        language_model=_language_model(settings, settings["summary_model"]),
+        translation_model=_language_model(settings, settings["translation_model"]),
         embedded=settings["database_url"] is None,
         **live_fields(settings),
     )
@@ -274,14 +275,18 @@ def _limits(settings: Settings) -> RateLimits:
     )
 
 
-def _language_model(settings: Settings) -> LanguageModelConfig | None:
+def _language_model(settings: Settings, model: str | None) -> LanguageModelConfig | None:
     if not settings["summary_url"]:
+        if settings["translation_model"]:
+            raise SettingsError("translation_model needs summary_url")
         return None
-    if not settings["summary_model"]:
-        raise SettingsError("summary_url needs summary_model")
+    if not settings["summary_model"] and not settings["translation_model"]:
+        raise SettingsError("summary_url needs summary_model or translation_model")
+    if not model:
+        return None
     return LanguageModelConfig(
         url=settings["summary_url"],
-        model=settings["summary_model"],
+        model=model,
         key=settings["summary_key"],
         private=settings["summary_private"],
     )

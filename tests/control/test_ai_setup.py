@@ -86,7 +86,8 @@ async def test_the_law_is_quoted_acknowledged_and_written_down(
         nobody = people.nobody()
         assert (await nobody.ok("GET", "/api/v1/ai/analysis"))["emotion"] is False, "inference cannot yet"
         answering.works = True
-        assert await nobody.ok("GET", "/api/v1/ai/analysis") == {"emotion": True, "synthesis": False, "captions": False}
+        offer = {"emotion": True, "synthesis": False, "captions": False, "translation": [], "minutes": False}
+        assert await nobody.ok("GET", "/api/v1/ai/analysis") == offer
         await admin.ok("POST", "/api/v1/ai/setup", {"emotion": False})
         assert (await nobody.ok("GET", "/api/v1/ai/analysis"))["emotion"] is False
         entries = (await admin.ok("GET", "/api/v1/admin/audit"))["entries"]

@@ -229,6 +229,7 @@ TABLE = {
     "GET /api/v1/my/meetings/upcoming": ACCOUNT,
     f"GET {M}/captions": INSIDE,
     f"GET {M}/captions.vtt": INSIDE,
+    f"POST {M}/captions/translate": INSIDE,
     f"GET {M}/minutes": INSIDE,
     f"POST {M}/minutes": "401 403 403 403 409 409 403 403 403 401 409",
     f"GET {M}/avatars": INSIDE,

@@ -43,6 +43,7 @@ ERASED = {
     "broadcast_outputs",
     "broadcasts",
     "caption_versions",
+    "caption_translations",
     "captions",
     "consents",
     "document_updates",
@@ -351,6 +352,7 @@ WRITTEN = (
     " VALUES ('{other}', '{there}', 'recording', true, 't', now())",
     "INSERT INTO captions VALUES ('{other}', 'u', '{there}', 't', 0, 1, 'en', '{said}', 'm', now())",
     "INSERT INTO caption_versions VALUES ('{other}', 'u', 0, '{said}', '{user}')",
+    "INSERT INTO caption_translations VALUES ('{other}', 'u', 'de', '{said}')",
     "INSERT INTO message_reactions SELECT meeting_id, message, participant_id, '+', now() FROM signaling_messages",
     "INSERT INTO meeting_recordings (id, meeting_id, state, started_at)"
     " VALUES ('{recording}', '{meeting}', 'ready', now())",

@@ -119,6 +119,7 @@ NEVER: dict[str, str] = {
     f"POST {M}/invitations": "mail must be configured: test_addresses",
     "POST /api/v1/shared/{token}/code": "the same: test_keeping",
     f"POST {M}/minutes": "a language model must be configured: test_minutes",
+    f"POST {M}/captions/translate": "the same: test_caption_translation",
     "GET /api/v1/auth/oidc/{provider}/start": "a provider must be configured: test_single_sign_on",
     "GET /api/v1/auth/oidc/{provider}/callback": "the same",
     "POST /api/v1/setup": "the link works once, and has worked: test_accounts",

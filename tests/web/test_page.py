@@ -1,6 +1,7 @@
 """The page during and after a call, and its compliance with the policy that it is served under."""
 
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -208,6 +209,43 @@ async def test_captions_are_replaced_by_their_revisions(view: Page, server: Scri
     await act(view, "layout")
     await choose(view, "captions-size", "large")
     await expect(view.locator(".caption")).to_have_css("font-size", "24px")
+
+
+async def test_captions_are_translated_for_a_reader_who_wants_it(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/ai/analysis"] = (200, {"captions": True, "translation": ["de", "en", "zh-Hans"]})
+    refused = (502, {"code": "translation_failed", "detail": "x"})
+    answers: list[tuple[int, Any]] = [refused]
+    server.answers["POST", "/meetings/m1/captions/translate"] = lambda _request: answers[-1]
+    session = await enter(view, server)
+    await session.send(signaling.CaptionsChanged(state=signaling_values.CaptionsState(available=True)))
+    await act(view, "captions")
+    captions = view.locator(".captions")
+
+    async def say(utterance: str, text: str, lang: str = "zh") -> None:
+        await session.send(
+            signaling.Caption(
+                v=1, meeting="m1", participant="p2", track="t2", utterance=utterance, rev=1, final=True,
+                start_ms=0, end_ms=1, lang=lang, text=text, model="m",
+            )
+        )  # fmt: skip
+
+    await say("u1", "预算")
+    await expect(captions).to_contain_text("预算")
+    await act(view, "layout")
+    choice = view.get_by_label("Translate captions to")
+    await expect(choice.locator("option")).to_have_text(["Do not translate", "English", "German", "Simplified Chinese"])
+    await choice.select_option("German")
+    await view.get_by_role("button", name="Done").click()
+    await say("u2", "第二页")
+    await expect(captions).to_contain_text("Translation is not available right now.")
+    await expect(captions).to_contain_text("第二页")
+    answers.append((200, {"language": "de", "captions": [{"utterance": "u3", "text": "Seite drei"}]}))
+    await say("u4", "Das bleibt.", "de")
+    await say("u3", "第三页")
+    await expect(view.locator(".caption:lang(de)").last).to_have_text("Grace Hopper Seite drei")
+    await expect(captions).not_to_contain_text("Translation is not available")
+    asked = [body for method, path, body in server.requests if path.endswith("/translate") and method == "POST"]
+    assert asked == [{"language": "de", "utterances": [utterance]} for utterance in ("u2", "u3")]
 
 
 async def test_a_shared_screen_takes_the_stage(view: Page, server: ScriptedServer) -> None:

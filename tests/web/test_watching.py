@@ -165,6 +165,31 @@ async def test_a_word_is_found_in_the_video(view: Page, server: ScriptedServer) 
     await expect(view.locator(".spoken-now")).to_have_text("<b>twice</b>")
 
 
+async def test_a_transcript_is_translated_as_it_is_read(view: Page, server: ScriptedServer) -> None:
+    server.answers["GET", "/users/profile"] = (200, USER)
+    server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
+    server.answers["GET", "/ai/analysis"] = (200, {"translation": ["de", "en"]})
+    prepare(server, "/recordings/r1")
+    spoken = [line | {"lang": "en"} for line in CAPTIONS]
+    server.answers["GET", "/recordings/r1/captions"] = (200, {"captions": spoken})
+
+    def translate(_request: Any) -> tuple[int, Any]:
+        asked = server.requests[-1][2]
+        return 200, {"captions": [{"utterance": one, "text": f"Zeile {one}"} for one in asked["utterances"]]}
+
+    server.answers["POST", f"/meetings/{RECORDING['meeting']}/captions/translate"] = translate
+    await view.goto(f"{server.url}/recordings/r1")
+    line = view.locator(".spoken-line").first
+    await expect(line).to_contain_text("Shall we begin with the budget?")
+    await view.get_by_label("Translate captions to").select_option("German")
+    await expect(line).to_contain_text("Zeile u1000")
+    await view.reload()
+    await expect(line).to_contain_text("Zeile u1000")  # remembered
+    await view.get_by_label("Translate captions to").select_option("Do not translate")
+    await expect(line).to_contain_text("Shall we begin with the budget?")
+    await fits(view)
+
+
 async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: ScriptedServer) -> None:
     server.answers["GET", "/users/profile"] = (200, USER)
     server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})

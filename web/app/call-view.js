@@ -82,7 +82,7 @@ export class CallView {
       signal, name, meeting: meeting.id, open: () => this.openPanel('people'), close: () => this.openPanel(''), act: (action, who) => this.#host(action, who), changed,
       avatars: call.avatars, owner: () => call.owner, invite: this.#mayInvite ? () => void this.#invite() : null,
     });
-    this.#captions = new Captions(room, { signal, name, view });
+    this.#captions = new Captions(call, signal);
     this.#timer = new Timer(room, signal);
     const connection = new ConnectionView(room, signal, (quality) => this.#tiles.setOwnNetwork(quality));
     const recording = new RecordingBanner(call, signal);
@@ -178,7 +178,7 @@ export class CallView {
         this.#reactions.show(!this.#reactions.shown);
         return this.update();
       case 'layout':
-        return void (await (await import('./view-dialog.js')).showView(view, { fullScreen: () => void fullScreen(), pictureInPicture: canFloat() ? () => void this.#float() : null }));
+        return void (await (await import('./view-dialog.js')).showView(view, { fullScreen: () => void fullScreen(), pictureInPicture: canFloat() ? () => void this.#float() : null, translation: this.#call.translation }));
       case 'float':
         return this.#float();
       case 'full-screen':

@@ -3,7 +3,7 @@ import { AudioOutput, Encryption, Room, admission } from '/sdk/parley.js';
 import { CallAvatars } from './call-avatars.js';
 import { CallView } from './call-view.js';
 import { ChatLog } from './chat-log.js';
-import { CAPTIONS, RECORDING } from './consents.js';
+import { RECORDING, captionsConsent, modelReads } from './consents.js';
 import { codeOf, refusal, sentenceOf } from './format.js';
 import { announcePeople } from './notices.js';
 import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
@@ -55,6 +55,10 @@ export class Call {
   #ownName = '';
   /** The analyses that the server offers, which need consent. @type {any} */
   analysis = null;
+  /** The languages to which the server translates captions. @type {string[]} */
+  translation = [];
+  /** Whether a language model gets the captions. */
+  modelReads = false;
   #options;
   #page;
   /** @type {CallView|null} */
@@ -96,6 +100,7 @@ export class Call {
     });
     this.publishing = new Publishing(this.room, media, signal);
     this.audio = new AudioOutput(this.room);
+    void options.offer?.then((offer) => this.#learn(offer));
     this.chat = new ChatLog(this.room, signal);
     this.avatars = new CallAvatars(this);
     announcePeople(this.room, signal);
@@ -117,7 +122,7 @@ export class Call {
   async join() {
     const { entry, refused } = this.#options;
     this.room.setConsent({ text: RECORDING.version, recording: entry.consent.recording });
-    this.room.setConsent({ text: CAPTIONS.version, captions: entry.consent.captions ?? false });
+    this.room.setConsent({ text: entry.consent.captionsText ?? captionsConsent(false).version, captions: entry.consent.captions ?? false });
     try {
       await this.publishing.start();
       await this.room.join();
@@ -139,7 +144,7 @@ export class Call {
   decideCaptions(granted) {
     this.captioned = granted;
     remember({ consentCaptions: granted });
-    this.room.setConsent({ text: CAPTIONS.version, captions: granted });
+    this.room.setConsent({ text: captionsConsent(this.modelReads).version, captions: granted });
   }
 
   /** Rebuild the view in the language chosen meanwhile. */
@@ -170,6 +175,14 @@ export class Call {
     if (this.signal.aborted || !(offer.emotion || offer.synthesis)) return;
     this.analysis = offer;
     this.#shown?.offerAnalysis();
+  }
+
+  /** @param {any} offer what the server does with speech */
+  #learn(offer) {
+    if (this.signal.aborted) return;
+    this.translation = offer.translation ?? [];
+    this.modelReads = modelReads(offer);
+    this.view.emit('change');
   }
 
   /** Captions became available, or were not known to be when we joined: ask once. */

@@ -1,5 +1,9 @@
-/** Captions over the video: the latest utterances, replaced by revisions and removed after a while. */
+/**
+ * Captions over the video: the latest utterances, replaced by revisions and removed after a while. A translation to the reader's
+ * language replaces the original when it arrives.
+ */
 import { arrange, h, setText } from './dom.js';
+import { Translations } from './translations.js';
 import { known, t } from './words.js';
 
 const LINES = 3;
@@ -8,21 +12,35 @@ const KEPT_MS = 7_000;
 export class Captions {
   element = h('div', { class: 'captions', role: 'log', 'aria-label': t('captions.label'), hidden: true });
   #notice = h('p', { class: 'captions-notice' });
+  #trouble = h('p', { class: 'captions-notice' }, t('translation.failed'));
+  #call;
   #room;
-  #name;
+  #signal;
+  /** Ends with the chosen language. */
+  #chosen = new AbortController();
+  /** @type {Translations|null} */
+  #translations = null;
   /** @type {Map<string, {rev: number, line: HTMLElement, timer: ReturnType<typeof setTimeout>|undefined}>} */
   #utterances = new Map();
 
-  /** @param {import('/sdk/parley.js').Room} room @param {{signal: AbortSignal, name: string, view: import('./view-state.js').ViewState}} options */
-  constructor(room, { signal, name, view }) {
+  /** @param {import('./call.js').Call} call @param {AbortSignal} signal */
+  constructor(call, signal) {
+    const { room, view } = call;
+    this.#call = call;
     this.#room = room;
-    this.#name = name;
-    const place = () => Object.assign(this.element.dataset, { size: view.captionsSize, at: view.captionsAt });
+    this.#signal = signal;
+    const place = () => {
+      Object.assign(this.element.dataset, { size: view.captionsSize, at: view.captionsAt });
+      this.#translate();
+    };
     view.addEventListener('change', place, { signal });
     place();
     room.addEventListener('caption', ({ detail }) => this.#receive(detail), { signal });
     room.addEventListener('captions-state', () => this.#update(), { signal });
-    signal.addEventListener('abort', () => this.#utterances.forEach(({ timer }) => clearTimeout(timer)));
+    signal.addEventListener('abort', () => {
+      this.#chosen.abort();
+      this.#utterances.forEach(({ timer }) => clearTimeout(timer));
+    });
   }
 
   get shown() {
@@ -32,6 +50,19 @@ export class Captions {
   /** @param {boolean} shown */
   show(shown) {
     this.element.hidden = !shown;
+    this.#translate();
+    this.#update();
+  }
+
+  /** Translate to the chosen language from now on, while captions are shown and the server can. */
+  #translate() {
+    const { view, translation } = this.#call;
+    const language = this.shown && translation.includes(view.translation) ? view.translation : '';
+    if ((this.#translations?.language ?? '') === language) return;
+    this.#chosen.abort();
+    this.#chosen = new AbortController();
+    if (this.#signal.aborted) return;
+    this.#translations = language === '' ? null : new Translations(language, () => this.#call.place.id, { signal: this.#chosen.signal, ended: () => this.#update() });
     this.#update();
   }
 
@@ -39,19 +70,29 @@ export class Captions {
   #receive(caption) {
     const before = this.#utterances.get(caption.utterance);
     if (before && before.rev >= caption.rev) return;
-    clearTimeout(before?.timer);
-    const line = before?.line ?? h('p', { class: 'caption', lang: caption.lang || null }, h('strong', {}), h('span', {}));
+    const line = before?.line ?? h('p', { class: 'caption' }, h('strong', {}), h('span', {}));
     setText(line.firstElementChild, `${this.#speaker(caption.participant)} `);
-    setText(line.lastElementChild, caption.text);
+    this.#say(caption, line, caption.text, caption.lang);
     line.classList.toggle('final', caption.final);
-    const timer = setTimeout(() => this.#remove(caption.utterance), KEPT_MS);
-    this.#utterances.set(caption.utterance, { rev: caption.rev, line, timer });
+    if (!caption.final) return;
+    const translations = this.#translations;
+    translations?.want({ utterance: caption.utterance, lang: caption.lang }, (text) => {
+      if (this.#utterances.get(caption.utterance)?.line === line) this.#say(caption, line, text, translations.language);
+    });
+  }
+
+  /** Show a text of an utterance, for a while. @param {any} caption @param {HTMLElement} line @param {string} text @param {string} lang */
+  #say({ utterance, rev }, line, text, lang) {
+    clearTimeout(this.#utterances.get(utterance)?.timer);
+    setText(/** @type {Element} */ (line.lastElementChild), text);
+    line.lang = lang ?? '';
+    this.#utterances.set(utterance, { rev, line, timer: setTimeout(() => this.#remove(utterance), KEPT_MS) });
     this.#update();
   }
 
   /** @param {string} id */
   #speaker(id) {
-    return id === this.#room.participant ? this.#name : this.#room.roster.participants.get(id)?.name ?? t('person.somebody');
+    return id === this.#room.participant ? this.#call.name : this.#room.roster.participants.get(id)?.name ?? t('person.somebody');
   }
 
   /** @param {string} utterance */
@@ -64,8 +105,9 @@ export class Captions {
     const { available, reason, code } = this.#room.captions;
     const lines = [...this.#utterances.values()].map(({ line }) => line).slice(-LINES);
     setText(this.#notice, reason ? reasonOf(reason, code ?? '') : t('captions.none'));
+    const trouble = this.#translations?.failed ? [this.#trouble] : [];
     // Available with a reason: captions work, but with limits.
-    arrange(this.element, lines.length > 0 || (available && !reason) ? lines : [this.#notice]);
+    arrange(this.element, lines.length > 0 || (available && !reason) ? [...lines, ...trouble] : [this.#notice]);
   }
 }
 

@@ -1,5 +1,6 @@
 /** `/m/<meeting>`: before, during and after a call, with one set of devices. */
 import { titleOf } from './brand.js';
+import { modelReads } from './consents.js';
 import { readAddress } from './entry-address.js';
 import { LocalMedia } from './local-media.js';
 import { showLeft } from './left.js';
@@ -41,7 +42,8 @@ export async function showMeeting(page, context) {
     showLeft(page, { meeting, code: 'ended', again: null });
     return;
   }
-  run(page, context, { meeting, user, media, given, offer, captions: (await Promise.race([offer, null]))?.captions !== false, embedding: await embedding });
+  const early = await Promise.race([offer, null]);
+  run(page, context, { meeting, user, media, given, offer, captions: early?.captions !== false, toModel: modelReads(early), embedding: await embedding });
 }
 
 /** @param {number} ms @returns {Promise<void>} */
@@ -62,10 +64,10 @@ function loadCall() {
 }
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context @param {{meeting: any, user: any, media: LocalMedia,
- *   given: import('./entry-address.js').Given, offer: Promise<any>, captions: boolean, embedding: import('./embedding.js').Embedding|null}} options
- *   `captions`: whether to ask for consent to them
+ *   given: import('./entry-address.js').Given, offer: Promise<any>, captions: boolean, toModel: boolean, embedding: import('./embedding.js').Embedding|null}} options
+ *   `captions`: whether to ask for consent to them; `toModel`: whether a language model gets them
  */
-function run(page, context, { meeting, user, media, given, offer, captions, embedding }) {
+function run(page, context, { meeting, user, media, given, offer, captions, toModel, embedding }) {
   const loading = loadCall();
   let early = EarlySocket.open(meeting.webtransport);
   context.signal.addEventListener('abort', () => early?.close());
@@ -75,7 +77,7 @@ function run(page, context, { meeting, user, media, given, offer, captions, embe
     return taken;
   };
   const prejoin = (problem = '') => stage((signal) => {
-    const enter = showPrejoin(page, { context, meeting, user, media, signal, problem, given, captions, watches: watches(meeting, given), enter: call });
+    const enter = showPrejoin(page, { context, meeting, user, media, signal, problem, given, captions, toModel, watches: watches(meeting, given), enter: call });
     embedding?.waits(enter, problem);
   });
   /** @param {import('./prejoin.js').Entry} entry */

@@ -14,6 +14,8 @@ const DEFAULTS = {
   captionsShown: false,
   captionsSize: 'medium',
   captionsAt: 'bottom',
+  /** The language to which captions are translated, '' for none. */
+  translation: '',
   /** Single-letter shortcuts in a call, and the space bar, which unmutes while it is held. */
   shortcuts: true,
   pushToTalk: true,

@@ -1,7 +1,7 @@
 /** The view before joining: preview, devices, name and consents. */
 import { Encryption } from '/sdk/encryption.js';
 import { avatarOf, face } from './avatars.js';
-import { recordingPolicy } from './consents.js';
+import { captionsConsent, recordingPolicy } from './consents.js';
 import { h, setText } from './dom.js';
 import { deviceChoices } from './device-choices.js';
 import { check, field, form, iconButton } from './fields.js';
@@ -13,13 +13,13 @@ import { rich, t } from './words.js';
 import { top } from './shell.js';
 
 /**
- * @typedef {{name?: string, passcode?: string, words?: string, consent: {recording: boolean, captions: boolean|null}}} Entry `captions` is null if they were not asked for
+ * @typedef {{name?: string, passcode?: string, words?: string, consent: {recording: boolean, captions: boolean|null, captionsText?: string}}} Entry `captions` is null if they were not asked for; `captionsText` is the version shown
  * @param {HTMLElement} page
  * @param {{meeting: any, user: any, media: import('./local-media.js').LocalMedia, signal: AbortSignal, context: import('./main.js').Context,
- *   given: import('./entry-address.js').Given, captions: boolean, watches?: boolean, problem?: string, enter: (entry: Entry) => void}} options
+ *   given: import('./entry-address.js').Given, captions: boolean, toModel?: boolean, watches?: boolean, problem?: string, enter: (entry: Entry) => void}} options
  * @returns {(entry: Partial<Entry>) => void} submits the form, with a name or passcode
  */
-export function showPrejoin(page, { meeting, user, media, signal, context, given, captions: asksCaptions, watches = false, problem = '', enter }) {
+export function showPrejoin(page, { meeting, user, media, signal, context, given, captions: asksCaptions, toModel = false, watches = false, problem = '', enter }) {
   const name = field(t('prejoin.name'), {
     name: 'name', required: true, maxlength: 200, autocomplete: 'name', value: user?.display_name ?? (given.name || preferences().name),
   });
@@ -29,7 +29,8 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
   const recording = check(t('consent.recording'), recordingPolicy(meeting.consent) || t('consent.recording-text'), implied || preferences().consentRecording);
   recording.input.required = meeting.consent === 'required';
   recording.input.disabled = implied;
-  const captions = check(t('consent.captions'), t('consent.captions-text'), preferences().consentCaptions);
+  const captioned = captionsConsent(toModel);
+  const captions = check(t('consent.captions'), captioned.text, preferences().consentCaptions);
   // A participant who rejoins needs no passcode.
   const asksPasscode = meeting.passcode_required && !meeting.role && !given.token && !attendance(meeting.id).rejoin_secret;
   const refusal = h('p', { class: 'problem', role: 'alert', hidden: problem === '' }, problem);
@@ -37,7 +38,7 @@ export function showPrejoin(page, { meeting, user, media, signal, context, given
     action: t('prejoin.join'),
     class: 'prejoin-form',
     submit: async () => {
-      const consent = { recording: recording.input.checked, captions: asksCaptions ? captions.input.checked : null };
+      const consent = { recording: recording.input.checked, captions: asksCaptions ? captions.input.checked : null, captionsText: captioned.version };
       remember({ consentRecording: consent.recording, ...(asksCaptions ? { consentCaptions: captions.input.checked } : {}) });
       enter({
         // The name of an admitted person comes from the application.

@@ -26,13 +26,16 @@ export async function showRecording(page, context) {
   const path = `/recordings/${encodeURIComponent(id)}`;
   const user = await currentUser();
   if (!user) return void (!context.signal.aborted && context.navigate(`/?next=${path}`));
-  const [detail, { captions }] = await Promise.all([rest.get(path), rest.get(`${path}/captions`)]);
+  const [detail, { captions }, { translation: languages = [] }] = await Promise.all([
+    rest.get(path), rest.get(`${path}/captions`), rest.get('/ai/analysis').catch(() => ({})),
+  ]);
   if (context.signal.aborted) return;
   const { recording } = detail;
   const finished = recording.state === 'ready' || recording.state === 'partial';
   const shown = watch(detail, captions, `/api/v1${path}/files/`, context, finished && (() => void compose(path, context)), {
     edit: recording.held ? undefined : (caption, changed) => void editCaption(id, caption, changed),
     downloads: `/api/v1${path}/transcript`,
+    translate: { languages, meeting: recording.meeting, signal: context.signal },
   });
   const parts = finished && clips(id, recording.duration_ms ?? 0, context.signal);
   page.replaceChildren(
@@ -171,7 +174,7 @@ function heading(recording, ...actions) {
 /**
  * The video beside its transcript. @param {any} detail @param {any[]} captions @param {string} files the address of its files
  * @param {import('./main.js').Context} context @param {(() => void)|false} [make] orders a video
- * @param {{edit?: (caption: any, changed: (text: string) => void) => void, downloads?: string}} [more] of the transcript
+ * @param {{edit?: (caption: any, changed: (text: string) => void) => void, downloads?: string, translate?: {languages: string[], meeting: string, signal: AbortSignal}}} [more] of the transcript
  * @returns {{element: HTMLElement, now: () => number}}
  */
 function watch(detail, captions, files, context, make = false, more = {}) {

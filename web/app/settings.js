@@ -1,4 +1,5 @@
 /** The settings dialog of a call: devices, with a test of each, and appearance. */
+import { captionsConsent } from './consents.js';
 import { deviceChoices } from './device-choices.js';
 import { show } from './dialogs.js';
 import { languageField, themeFields } from './display.js';
@@ -32,7 +33,7 @@ export function showSettings(media, speakerChosen, again, captions = null) {
     h('button', { type: 'button', class: 'button small', onclick: () => void testSpeaker() }, icon('volume'), t('settings.test-speaker')),
     media.support.devices && check(t('settings.music'), t('settings.music-hint'), preferences().music, (music) => void media.setProcessing({ music })).element,
     check(t('shortcut.push-to-talk'), t('shortcut.push-to-talk-hint'), preferences().pushToTalk, (on) => remember({ pushToTalk: on })).element,
-    captions && check(t('settings.captions'), t('settings.captions-hint'), captions.captioned === true, (on) => captions.decideCaptions(on)).element,
+    captions && check(t('settings.captions'), captionsConsent(captions.modelReads).text, captions.captioned === true, (on) => captions.decideCaptions(on)).element,
     languageField(dialog, again),
     ...themeFields(),
     h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),

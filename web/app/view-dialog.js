@@ -3,13 +3,18 @@ import { show } from './dialogs.js';
 import { h } from './dom.js';
 import { check } from './fields.js';
 import { icon } from './icons.js';
+import { languageChoice } from './translations.js';
 import { t } from './words.js';
 import { PER_PAGE, SIZES } from './view-state.js';
 
 const MODES = [['grid', 'view.grid'], ['speaker', 'view.speaker'], ['side', 'view.side']];
 
-/** @param {import('./view-state.js').ViewState} view @param {{fullScreen: () => void, pictureInPicture: (() => void)|null}} actions null if the browser does not support it */
-export function showView(view, { fullScreen, pictureInPicture }) {
+/**
+ * @param {import('./view-state.js').ViewState} view
+ * @param {{fullScreen: () => void, pictureInPicture: (() => void)|null, translation: string[]}} options
+ *   `pictureInPicture` is null if the browser does not support it; `translation`: languages to which the server translates captions
+ */
+export function showView(view, { fullScreen, pictureInPicture, translation }) {
   return show((dialog) => {
     /** @param {() => void} act */
     const then = (act) => () => {
@@ -22,6 +27,7 @@ export function showView(view, { fullScreen, pictureInPicture }) {
       segments('view.per-page', 'per-page', PER_PAGE.map((count) => [String(count), String(count)]), String(view.perPage), (value) => view.set({ perPage: Number(value) })),
       segments('view.captions-size', 'captions-size', SIZES.map((size) => [size, t(`view.captions-${size}`)]), view.captionsSize, (captionsSize) => view.set({ captionsSize })),
       segments('view.captions-at', 'captions-at', ['bottom', 'top'].map((at) => [at, t(`view.captions-${at}`)]), view.captionsAt, (captionsAt) => view.set({ captionsAt })),
+      translation.length > 0 && languageChoice(translation, view.translation, (chosen) => view.set({ translation: chosen })),
       check(t('view.only-video'), t('view.only-video-hint'), view.onlyVideo, (onlyVideo) => view.set({ onlyVideo })).element,
       check(t('view.mirror'), t('view.mirror-hint'), view.mirror, (mirror) => view.set({ mirror })).element,
       check(t('view.statistics'), t('view.statistics-hint'), view.statistics, (statistics) => view.set({ statistics })).element,

@@ -31,16 +31,18 @@ export class ViewState extends Emitter {
   captions = preferences().captionsShown;
   captionsSize = SIZES.find((one) => one === preferences().captionsSize) ?? 'medium';
   captionsAt = preferences().captionsAt === 'top' ? 'top' : 'bottom';
+  /** The language to which captions are translated, '' for none. */
+  translation = preferences().translation;
   /** Show figures of the connection on each tile. */
   statistics = false;
 
-  /** @param {Partial<Pick<ViewState, 'mode'|'pinned'|'page'|'panel'|'perPage'|'corner'|'mirror'|'onlyVideo'|'captions'|'captionsSize'|'captionsAt'|'statistics'>>} changes */
+  /** @param {Partial<Pick<ViewState, 'mode'|'pinned'|'page'|'panel'|'perPage'|'corner'|'mirror'|'onlyVideo'|'captions'|'captionsSize'|'captionsAt'|'translation'|'statistics'>>} changes */
   set(changes) {
     Object.assign(this, changes);
     if ('mode' in changes || 'onlyVideo' in changes || 'perPage' in changes) this.page = 0;
     remember({
       perPage: this.perPage, corner: this.corner, mirror: this.mirror, onlyVideo: this.onlyVideo,
-      captionsShown: this.captions, captionsSize: this.captionsSize, captionsAt: this.captionsAt,
+      captionsShown: this.captions, captionsSize: this.captionsSize, captionsAt: this.captionsAt, translation: this.translation,
     });
     this.emit('change');
   }

@@ -1012,6 +1012,10 @@ class BlockingRest:
         """Delete one of the caller's messages. Hosts may delete any public one."""
         return self._loop.run(self._rest.delete_message(meeting, message))
 
+    def translate_captions(self, meeting: str, body: types.TranslateCaptions) -> types.TranslatedCaptions:
+        """Translate captions by the operator's language model, if there is one (409 `no_translation`)."""
+        return self._loop.run(self._rest.translate_captions(meeting, body))
+
     def create_webhook(self, body: types.CreateWebhook) -> types.Webhook:
         """Create a webhook that POSTs events of the caller's meetings to a URL."""
         return self._loop.run(self._rest.create_webhook(body))

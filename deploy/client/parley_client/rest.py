@@ -1409,6 +1409,13 @@ class Rest:
         )
         return answer
 
+    async def translate_captions(self, meeting: str, body: types.TranslateCaptions) -> types.TranslatedCaptions:
+        """Translate captions by the operator's language model, if there is one (409 `no_translation`)."""
+        answer: types.TranslatedCaptions = await self._connection.request_json(
+            "POST", f"/api/v1/meetings/{_quoted(meeting)}/captions/translate", body=body
+        )
+        return answer
+
     async def create_webhook(self, body: types.CreateWebhook) -> types.Webhook:
         """Create a webhook that POSTs events of the caller's meetings to a URL."""
         answer: types.Webhook = await self._connection.request_json("POST", "/api/v1/webhooks", body=body)

@@ -137,11 +137,14 @@ class Analysed(TypedDict):
 
 
 class AnalysisOffer(TypedDict):
-    """Captions and analyses that a participant can be asked to consent to."""
+    """Captions and analyses that a participant can be asked to consent to. `translation` lists the
+    languages (BCP 47) to which a language model translates captions, usually none.
+    """
 
     emotion: bool
     synthesis: bool
     captions: bool
+    translation: list[str]
 
 
 class AnnounceToBreakouts(TypedDict):
@@ -1792,6 +1795,25 @@ class Transcribe(TypedDict):
 
     file: str
     languages: NotRequired[list[str]]
+
+
+class TranslateCaptions(TypedDict):
+    """`language` is one of `translation` in `GET /api/v1/ai/analysis`, `utterances` are of the meeting's captions."""
+
+    language: str
+    utterances: list[str]
+
+
+class TranslatedCaption(TypedDict):
+    utterance: str
+    text: str
+
+
+class TranslatedCaptions(TypedDict):
+    """Captions that are in the language already, or that the model left out, are absent."""
+
+    language: str
+    captions: list[TranslatedCaption]
 
 
 class TransportInfo(TypedDict):

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import aiohttp
-import aiohttp.web
 import asyncpg
 import pytest
 import pytest_asyncio
@@ -16,31 +15,13 @@ from control.config import ControlConfig, LanguageModelConfig
 from control.jobs import minutes
 from control.store.transcript import CaptionRow
 from tests.control.harness import Client, People, report, serving
-
-
-class Model:
-    """Answers like an OpenAI-compatible endpoint."""
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-        self.status = 200
-        self.answer: Any = {"choices": [{"message": {"role": "assistant", "content": " They greeted. "}}]}
-
-    async def handle(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
-        self.asked.append((request.headers.get("Authorization"), await request.json()))
-        return aiohttp.web.json_response(self.answer, status=self.status)
+from tests.control.language_model import Model, running_model
 
 
 @pytest_asyncio.fixture
 async def model() -> AsyncIterator[tuple[Model, LanguageModelConfig]]:
-    answering, app = Model(), aiohttp.web.Application()
-    app.router.add_post("/v1/chat/completions", answering.handle)
-    runner = aiohttp.web.AppRunner(app)
-    await runner.setup()
-    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    yield answering, LanguageModelConfig(url=url, model="llm-1", key="k", private=True)
-    await runner.cleanup()
+    async with running_model() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -42,9 +42,19 @@ class Mailer:
         return self._smtp is not None
 
     async def send(
-        self, to: str, subject: str, text: str, *, reply_to: str | None = None, calendar: bytes | None = None
+        self,
+        to: str,
+        subject: str,
+        text: str,
+        *,
+        reply_to: str | None = None,
+        calendar: bytes | None = None,
+        unsubscribe: str | None = None,
     ) -> None:
-        """Send a plain-text mail, with a calendar file (RFC 5545) if there is one; raises MailError."""
+        """Send a plain-text mail, with a calendar file (RFC 5545) if there is one; raises MailError.
+
+        `unsubscribe` is the address of a page where the recipient switches such mails off (RFC 2369).
+        """
         try:
             message = EmailMessage()
             message["From"] = self._smtp.sender if self._smtp is not None else _SENDER_WITHOUT_SMTP
@@ -52,6 +62,9 @@ class Mailer:
             message["Subject"] = subject
             if reply_to is not None:
                 message["Reply-To"] = reply_to
+            if unsubscribe is not None:
+                message["List-Unsubscribe"] = f"<{unsubscribe}>"
+                message["Auto-Submitted"] = "auto-generated"
             message.set_content(text)
             if calendar is not None:
                 message.add_attachment(

@@ -18,11 +18,12 @@ from control.config import ControlConfig
 from control.database_pooling import check_sessions
 from control.events import relay, webhooks
 from control.http import listeners, server
-from control.jobs import egress_uploads, minutes
+from control.jobs import egress_uploads, minutes, notifications
 from control.jobs.file_jobs import FileJobs
 from control.jobs.worker import Worker
 from control.migrations import migrate
 from control.placement import balancing, failover, node_memory
+from control.recurring import every
 from control.runtime_settings import RuntimeSettings
 from control.services import Services, open_services
 from control.twirp.workers import AgentDoor
@@ -32,6 +33,7 @@ from foundation.followed_certificate import ServedCertificate
 
 _log = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0
+_REMIND_SECONDS = 30.0
 _UPLOADS = 2
 """Files that are uploaded at the same time."""
 
@@ -166,6 +168,7 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
     for_files = Worker(services.pool, of_files.handlers(), results=services.results)
     for_minutes = Worker(services.pool, minutes.handlers(services))
     for_uploads = [Worker(services.pool, egress_uploads.handlers(services)) for _ in range(_UPLOADS)]
+    for_notifications = Worker(services.pool, notifications.handlers(services))
     places = services.places
     deliveries = webhooks.Enqueuer(services.pool)
     works: dict[str, Callable[[], Awaitable[None]]] = {
@@ -179,6 +182,8 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
         "failover": functools.partial(failover.run, services),
         "jobs of files": for_files.run,
         "minutes": for_minutes.run,
+        "notifications": for_notifications.run,
+        "reminders": functools.partial(every, _REMIND_SECONDS, functools.partial(notifications.remind, services)),
         **{f"upload {number}": worker.run for number, worker in enumerate(for_uploads, 1)},
         **reconcile.works(services),
     }

@@ -88,7 +88,7 @@ async def delete_account(services: Services, user: str) -> None:
         avatar = await media.avatar(connection, user)
         loose = files if avatar is None else [*files, avatar]
         states = await _leave_rooms(connection, user)
-        await jobs.forget_about(connection, files)
+        await jobs.forget_about(connection, [user, *files])
         await erasure.invitations(connection, user)
         await erasure.account_events(connection, user)
         await users.delete(connection, user)

@@ -14,10 +14,12 @@ from control.endpoint import Call, Endpoints
 from control.identifiers import new_id
 from control.identity.tokens import digest
 from control.problem import Problem, not_found
-from control.store import audit, lobby, outbox
+from control.store import audit, lobby, notifications, outbox
 from control.store.lobby import LobbyRow, State
+from control.store.meetings import MeetingRow
 
 endpoints = Endpoints("participants", scope="meetings")
+_CALLED_SECONDS = 600
 
 
 @endpoints.route("GET", "/api/v1/meetings/<meeting>/lobby", Access.HOST, query=LobbyQuery, answer=Lobby)
@@ -86,7 +88,17 @@ async def enter(call: Call, body: JoinMeeting) -> Waiting:
         await lobby.add(connection, row)
         payload = {"meeting": meeting, "entry": entry, "name": row.name}
         await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "lobby.entered", payload)
+        await _call_host(connection, call.standing.meeting)
     return Waiting(meeting=summary(call.services.config, call.standing), lobby_ticket=ticket)
+
+
+async def _call_host(connection: Connection, meeting: MeetingRow) -> None:
+    """Mail the host that somebody waits, unless a host is there or had such a mail a moment ago."""
+    host = meeting.host_id
+    if not await notifications.queued_since(connection, host, "lobby", meeting.id, _CALLED_SECONDS) and not (
+        await notifications.host_is_there(connection, meeting.id)
+    ):
+        await notifications.queue(connection, host, "lobby", meeting=meeting.id)
 
 
 def _entry(ticket: str) -> str:

@@ -9,8 +9,9 @@ from control.auth import cookies, devices
 from control.database import Connection
 from control.endpoint import Call, answer
 from control.identity.tokens import ACCESS_SECONDS
+from control.jobs import notification_texts
 from control.problem import Problem
-from control.store import sessions, users
+from control.store import notifications, sessions, users
 from control.store.users import UserRow
 
 Mode = Literal["cookie", "token"]
@@ -34,12 +35,24 @@ async def sign_in(
     """Open a session, `strong` if a second factor was used. Raises Problem 403 if the account may not sign in."""
     check_may_sign_in(user)
     agent = call.request.headers.get("User-Agent", "")
+    await tell_of_device(call, connection, user.id)
     session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=strong)
     await users.touch_login(connection, user.id)
     response = signed_in(call, user, session, 1, mode=mode, status=status, strong=strong)
     if mode == "cookie":
         devices.remember(call.services, call.request, response, user.id)
     return response
+
+
+async def tell_of_device(call: Call, connection: Connection, user: str) -> None:
+    """Mail the account that it is being signed in to from a device that it has not used, unless this is the first."""
+    agent = call.request.headers.get("User-Agent", "")
+    if devices.known(call.services, call.request, user) is not None:
+        return
+    if not await sessions.were_like(connection, user, agent, call.address):
+        language = call.request.accept_languages.best_match(notification_texts.LANGUAGES, default="")
+        details = {"agent": agent[:300], "address": call.address, "language": language}
+        await notifications.queue(connection, user, "sign_in", **details)
 
 
 def signed_in(

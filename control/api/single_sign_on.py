@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from quart import Response
 
+from control.api.signing_in import tell_of_device
 from control.auth import cookies, devices
 from control.auth.access import Access
 from control.database import Connection
@@ -70,6 +71,7 @@ async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await _account(connection, client, claims)
         agent = call.request.headers.get("User-Agent", "")
+        await tell_of_device(call, connection, user.id)
         session = await sessions.create(
             connection, user.id, user.epoch, agent, call.address, strong=True, proved_at=_signed_in_at(claims)
         )

@@ -10,7 +10,7 @@ from control.config import LanguageModelConfig
 from control.database import Connection
 from control.jobs.worker import Handler, JobFailed, Report
 from control.services import Services
-from control.store import minutes, outbox, transcript
+from control.store import meetings, minutes, notifications, outbox, transcript
 from control.store.jobs import JobRow
 from control.store.transcript import CaptionRow
 
@@ -70,3 +70,6 @@ async def _sum_up(services: Services, model: LanguageModelConfig, meeting: str, 
 async def _tell(connection: Connection, meeting: str, summary: str, model: str) -> None:
     payload = {"meeting": meeting, "minutes": summary, "model": model}
     await outbox.append(connection, outbox.AI_EVENTS, meeting, "meeting.summarized", payload)
+    row = await meetings.by_id(connection, meeting)
+    if row is not None:
+        await notifications.queue(connection, row.host_id, "minutes", meeting=meeting)

@@ -4,7 +4,7 @@ import msgspec
 
 from control.database import Connection
 from control.services import Services
-from control.store import egresses, films, jobs, meetings, outbox, recordings, transcript
+from control.store import egresses, films, jobs, meetings, notifications, outbox, recordings, transcript
 from control.store.jobs import JobRow
 from foundation.jobs import LEASE_SECONDS, ClaimedJob, JobOutcome, JobProgress, JobRequest, Said
 
@@ -92,7 +92,8 @@ async def _fail(connection: Connection, job: JobRow, error: str, *, again: bool)
 
 async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:
     recording = await recordings.by_id(connection, job.subject)
-    if recording is None or await meetings.lock(connection, recording.meeting_id) is None:
+    meeting = None if recording is None else await meetings.lock(connection, recording.meeting_id)
+    if recording is None or meeting is None:
         await _fail(connection, job, "the recording was deleted", again=False)
         return False
     kept = msgspec.to_builtins(result)
@@ -104,6 +105,7 @@ async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:
         await egresses.filmed(connection, job.id)
     else:
         await recordings.set_composed(connection, recording.id, kept)
+        await notifications.queue(connection, meeting.host_id, "film", meeting=meeting.id, recording=recording.id)
     payload = {"meeting": recording.meeting_id, "recording": recording.id, **kept}
     await outbox.append(connection, outbox.MEDIA_EVENTS, recording.meeting_id, "transcode.completed", payload)
     return True

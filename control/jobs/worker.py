@@ -26,11 +26,15 @@ Handler = Callable[[JobRow, Report], Awaitable[Any]]
 
 
 class JobFailed(Exception):
-    """The job failed; `again` is true if a retry may help."""
+    """The job failed; `again` is true if a retry may help, after `pause` seconds and more; see `jobs.fail`."""
 
-    def __init__(self, detail: str, *, again: bool = False) -> None:
+    def __init__(
+        self, detail: str, *, again: bool = False, pause: float = 0.0, attempts: int = jobs.MAX_FAILURES
+    ) -> None:
         super().__init__(detail)
         self.again = again
+        self.pause = pause
+        self.attempts = attempts
 
 
 class Worker:
@@ -77,10 +81,10 @@ class Worker:
                         return True
             await self._finish(job, working.result())
         except JobFailed as failed:
-            await self._fail(job, str(failed), again=failed.again)
+            await self._fail(job, failed)
         except Exception as error:  # a bug of the job or of storing its result must not affect anything else
             _log.error("job %s (%s) failed with a bug", job.id, job.kind, exc_info=error)
-            await self._fail(job, describe(error), again=True)
+            await self._fail(job, JobFailed(describe(error), again=True))
         except asyncio.CancelledError:
             await self._release(job)
             raise
@@ -105,11 +109,13 @@ class Worker:
         except UNAVAILABLE as error:
             _log.warning("cannot release job %s; it will be retried when its lease expires: %s", job.id, error)
 
-    async def _fail(self, job: JobRow, detail: str, *, again: bool) -> None:
-        _log.warning("job %s (%s) failed: %s", job.id, job.kind, detail)
+    async def _fail(self, job: JobRow, failed: JobFailed) -> None:
+        _log.warning("job %s (%s) failed: %s", job.id, job.kind, failed)
         _JOBS.labels(job.kind, "failed").inc()
         async with self._pool.acquire() as connection:
-            await jobs.fail(connection, job, detail, again=again)
+            await jobs.fail(
+                connection, job, str(failed), again=failed.again, pause=failed.pause, attempts=failed.attempts
+            )
 
 
 async def _keep(results: AiResults, connection: Connection, job: JobRow, result: Any) -> None:

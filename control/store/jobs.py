@@ -138,7 +138,8 @@ async def claim(
     return await connection.one(
         JobRow,
         "WITH next AS (SELECT id FROM processing_jobs WHERE kind = ANY($1)"
-        "   AND ($3::text IS NULL OR options->>'node' = $3) AND (state = 'queued'"
+        "   AND ($3::text IS NULL OR options->>'node' = $3)"
+        "   AND ((state = 'queued' AND (not_before IS NULL OR not_before <= now()))"
         "   OR (state = 'running' AND lease_until < now())) ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
         " UPDATE processing_jobs j SET state = 'running', attempt = attempt + 1,"
         "  cut_offs = CASE WHEN progress > furthest THEN 0 WHEN state = 'running' THEN cut_offs + 1 ELSE cut_offs END,"
@@ -173,17 +174,25 @@ async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
     )
 
 
-async def fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
-    """Store a failure; with `again`, the job is retried a few times. Return False if another worker holds it."""
+async def fail(
+    connection: Connection, job: JobRow, error: str, *, again: bool, pause: float = 0.0, attempts: int = MAX_FAILURES
+) -> bool:
+    """Store a failure; return False if another worker holds the job.
+
+    With `again`, there are up to `attempts`: the next one `pause` seconds later, each further one after three times
+    the time before.
+    """
     return await connection.change(
         "UPDATE processing_jobs SET state = CASE WHEN $4 AND failures + 1 < $5 THEN 'queued' ELSE 'failed' END,"
-        " failures = failures + 1, error = $3, finished_at = now(), lease_until = NULL"
+        " failures = failures + 1, not_before = now() + make_interval(secs => $6 * 3 ^ failures), error = $3,"
+        " finished_at = now(), lease_until = NULL"
         " WHERE id = $1 AND attempt = $2 AND state = 'running'",
         job.id,
         job.attempt,
         error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # a text column cannot hold NUL
         again,
-        MAX_FAILURES,
+        attempts,
+        pause,
     )
 
 

@@ -16,6 +16,8 @@ _ACCOUNT = {
     "passkeys": "SELECT id, name, created_at, last_used_at FROM passkeys WHERE user_id = $1 ORDER BY created_at",
     "api_keys": "SELECT id, name, scopes, created_at, expires_at, last_used_at FROM api_keys WHERE user_id = $1"
     " ORDER BY created_at",
+    "notifications": "SELECT film, minutes, sign_in, reminder, lobby, language FROM notification_switches"
+    " WHERE user_id = $1",
 }
 _LISTS = {
     "files": "SELECT id, name, content_type, bytes, meeting_id, created_at FROM media_files"

@@ -78,6 +78,18 @@ async def create(
     return session
 
 
+async def were_like(connection: Connection, user: str, user_agent: str, address: str) -> bool:
+    """Return whether an account had a session with this browser and address, or had none at all."""
+    return await connection.value(
+        bool,
+        "SELECT EXISTS (SELECT FROM user_sessions WHERE user_id = $1 AND user_agent = $2 AND address = $3)"
+        " OR NOT EXISTS (SELECT FROM users WHERE id = $1 AND last_login_at IS NOT NULL)",
+        user,
+        user_agent[:300],
+        address,
+    )
+
+
 async def prove(connection: Connection, session: str) -> None:
     """Record that the session's user has just proved their identity."""
     await connection.execute("UPDATE user_sessions SET proved_at = now() WHERE id = $1", session)

@@ -10,6 +10,8 @@ class SmtpServer:
         self._mails: asyncio.Queue[Message] = asyncio.Queue()
         self._server: asyncio.Server | None = None
         self.port = 0
+        self.refuses = False
+        """True answers every mail as a server does that is out of order for a while."""
 
     async def __aenter__(self) -> "SmtpServer":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -32,6 +34,10 @@ class SmtpServer:
         writer.write(b"220 ready\r\n")
         while line := await reader.readline():
             verb = line.split(maxsplit=1)[0].upper()
+            if verb == b"MAIL" and self.refuses:
+                writer.write(b"451 later\r\n")
+                await writer.drain()
+                continue
             if verb == b"DATA":
                 writer.write(b"354 go on\r\n")
                 data = await reader.readuntil(b"\r\n.\r\n")

@@ -52,6 +52,8 @@ TABLE = {
     "POST /api/v1/users/api-keys": ACCOUNT,
     "DELETE /api/v1/users/api-keys/<key>": NOT_OWN,
     "POST /api/v1/users/verify-email": ACCOUNT,
+    "GET /api/v1/users/notifications": ACCOUNT,
+    "PUT /api/v1/users/notifications": ACCOUNT,
     "GET /api/v1/users/proof": ACCOUNT,
     "POST /api/v1/users/proof": ACCOUNT,
     "GET /api/v1/users/export": ACCOUNT,

@@ -64,6 +64,7 @@ ERASED = {
     "meeting_rooms",
     "meetings",
     "message_reactions",
+    "notification_switches",
     "operation_logs",
     "outbox",
     "participant_quality",
@@ -351,6 +352,8 @@ WRITTEN = (
     "INSERT INTO consents (meeting_id, participant_id, consent, granted, text_version, given_at)"
     " VALUES ('{other}', '{there}', 'recording', true, 't', now())",
     "INSERT INTO captions VALUES ('{other}', 'u', '{there}', 't', 0, 1, 'en', '{said}', 'm', now())",
+    "INSERT INTO notification_switches (user_id) VALUES ('{user}')",
+    "INSERT INTO processing_jobs (id, kind, subject, options) VALUES ('jn', 'notification', '{user}', '{{}}')",
     "INSERT INTO caption_versions VALUES ('{other}', 'u', 0, '{said}', '{user}')",
     "INSERT INTO caption_translations VALUES ('{other}', 'u', 'de', '{said}')",
     "INSERT INTO message_reactions SELECT meeting_id, message, participant_id, '+', now() FROM signaling_messages",

@@ -26,6 +26,7 @@ SETTINGS = {"locked": False, "lobby": True, "mute_on_entry": False, "webinar": F
 SETTINGS |= {"may_share": True, "may_chat": True, "may_record": False}
 RECORDING = {
     "id": "r1",
+    "meeting": "m1",
     "title": "Design review",
     "film": None,
     "started_at": "2026-11-25T10:00:00Z",

@@ -186,8 +186,12 @@ def prepare(server: ScriptedServer) -> None:
         "/shared/secret": {"recording": RECORDING, "tracks": [], "composition": _FILM, "clip": True,
                            "expires_at": "2026-12-01T10:00:00Z"},
         "/shared/secret/captions": {"captions": CAPTIONS},
+        "/ai/analysis": {"emotion": False, "synthesis": False, "captions": True, "minutes": True,
+                         "translation": ["de", "en", "zh-Hans"]},
         "/recordings/r1/films": {"films": [_FILM, _FILM | {"id": "f2", "state": "running", "file": None}]},
         "/recordings/r1/links": {"links": [{"id": "l1", "expires_at": "2026-12-01T10:00:00Z"}]},
+        "/users/notifications": {"film": True, "minutes": False, "sign_in": True, "reminder": False, "lobby": False,
+                                 "language": "", "address": "ada@example.org"},
         "/users/passkeys": {"passkeys": [{"id": "k1", "name": "Laptop", "created_at": "2026-11-25T10:00:00Z"}]},
         "/users/api-keys": {"keys": [
             {"id": "a1", "name": "Calendar", "scopes": ["meetings:read", "meetings:write"], "created_at": _AT,

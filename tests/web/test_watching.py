@@ -257,15 +257,22 @@ async def test_who_has_an_address_of_the_domain_opens_the_link_with_a_mailed_cod
 
 
 @at_both_sizes
-async def test_a_clip_has_a_page_of_its_own(view: Page, server: ScriptedServer) -> None:
+async def test_a_clip_has_a_page_of_its_own(view: Page, server: ScriptedServer, tmp_path: Path) -> None:
     prepare(server, "/shared/secret")
-    server.answers["GET", "/shared/secret"][1].update(clip=True, expires_at="2030-01-02T09:00:00Z")
+    shown = server.answers["GET", "/shared/secret"][1]
+    shown.update(clip=True, expires_at="2030-01-02T09:00:00Z", composition=FILM | {"storyboard": "film-1.vtt"})
+    (tmp_path / "film-1.vtt").write_text("WEBVTT\n\n00:00:00.000 --> 00:01:01.000\nfilm-1.jpg#xywh=160,0,160,90\n")
+    server.extra["/api/v1/shared/secret/files/film-1.vtt"] = tmp_path / "film-1.vtt"
     await view.goto(f"{server.url}/s/secret")
     await expect(view.get_by_role("heading", name="Design review")).to_be_visible()
     await expect(view.locator("main")).to_contain_text("This link works until")
     await expect(view.get_by_role("searchbox")).to_have_count(0)
     await view.locator(".clip-line").last.click()
     assert await place(view) == 40
+    slider = view.get_by_role("slider", name="Playback position")
+    await slider.press("PageDown")
+    assert 10 <= await place(view) < 11
+    await expect(view.locator(".storyboard")).to_have_css("background-position", "-160px 0px")
     await fits(view)
 
 

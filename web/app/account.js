@@ -7,6 +7,7 @@ import { h } from './dom.js';
 import { field, form } from './fields.js';
 import { dateTime, hue, sentenceOf } from './format.js';
 import { icon } from './icons.js';
+import { notificationSwitches } from './notification-switches.js';
 import { hasPasskeys, makePasskey } from './passkeys.js';
 import { withProof } from './proof.js';
 import { saveFile } from './save-file.js';
@@ -23,6 +24,9 @@ export async function showAccount(page, context) {
     return;
   }
   const demanded = context.query.get('second-factor') !== null;
+  const notifications = section(t('notify.title'), demanded ? '' : await notificationSwitches());
+  // Mails link to this section.
+  notifications.id = 'notifications';
   page.replaceChildren(
     accountTop(context, user),
     h('main', { class: 'account' },
@@ -33,12 +37,14 @@ export async function showAccount(page, context) {
       section(t('account.app'), authenticator(user)),
       !demanded && section(t('account.profile'), picture(user, context), profile(user)),
       !demanded && section(t('account.password'), password()),
+      !demanded && notifications,
       !demanded && section(t('account.active'), await sessions()),
       !demanded && section(t('api-keys.title'), await apiKeys(user)),
       !demanded && section(t('network.title'), networkTest()),
       !demanded && section(t('account.data'), dataExport()),
       !demanded && section(t('account.delete'), deletion(context))),
   );
+  if (location.hash === '#notifications') notifications.scrollIntoView();
 }
 
 /** @param {string} title @param {...(Node|string)} content */

@@ -72,23 +72,29 @@ export async function showShared(page, context) {
 }
 
 /**
- * A clip by itself: the video, its title, and what is said in it. @param {any} detail @param {any[]} captions @param {string} files
+ * A clip by itself: the video with its storyboard, its title, and what is said in it. @param {any} detail @param {any[]} captions @param {string} files
  * @param {import('./main.js').Context} context @param {any} save @param {any} until
  */
 function clipView({ recording, composition }, captions, files, context, save, until) {
   document.title = titleOf(recording.title);
   const video = h('video', { class: 'watch-film', src: files + composition.file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
   context.signal.addEventListener('abort', () => video.pause());
-  const lines = captions.map((line) => h('button', {
-    type: 'button', class: 'clip-line', onclick: () => {
-      video.currentTime = line.start_ms / 1000;
-      void video.play().catch(() => undefined);
-    },
-  }, h('span', { class: 'hint' }, line.name), h('span', { lang: line.lang }, line.text)));
+  /** @param {number} ms */
+  const seek = (ms) => {
+    video.currentTime = ms / 1000;
+    void video.play().catch(() => undefined);
+  };
+  const timeline = speakerTimeline({
+    captions, tracks: [], chapters: [], length: Math.max(recording.duration_ms ?? 0, 1), files, pictures: composition.storyboard, seek,
+    now: () => video.currentTime * 1000,
+    move: (ms) => (video.currentTime = ms / 1000),
+  });
+  const lines = captions.map((line) => h('button', { type: 'button', class: 'clip-line', onclick: () => seek(line.start_ms) }, h('span', { class: 'hint' }, line.name), h('span', { lang: line.lang }, line.text)));
   video.addEventListener('timeupdate', () => {
+    timeline.follow(video.currentTime * 1000);
     for (const [index, { start_ms: start, end_ms: end }] of captions.entries()) lines[index].classList.toggle('now', video.currentTime * 1000 >= start && video.currentTime * 1000 < end);
   });
-  return h('main', { class: 'clip' }, video,
+  return h('main', { class: 'clip' }, video, timeline.element,
     h('header', { class: 'watch-head' },
       h('div', {}, h('h1', {}, recording.title), h('p', { class: 'hint' }, t('clips.about', { time: dateTime(recording.started_at), length: duration(recording.duration_ms) }))),
       h('div', { class: 'row-actions' }, save)),

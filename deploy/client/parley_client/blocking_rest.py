@@ -146,6 +146,14 @@ class BlockingRest:
         """Restore an account's previous address with a new password. All sessions end."""
         return self._loop.run(self._rest.undo_email(body))
 
+    def get_notifications(self) -> types.Notifications:
+        """Return what the account gets mail about."""
+        return self._loop.run(self._rest.get_notifications())
+
+    def set_notifications(self, body: types.SetNotifications) -> types.Notifications:
+        """Change what the account gets mail about."""
+        return self._loop.run(self._rest.set_notifications(body))
+
     def get_proof(self) -> types.Proof:
         """Return whether a proof is needed, and the methods available to the account."""
         return self._loop.run(self._rest.get_proof())

@@ -202,6 +202,18 @@ class Rest:
         answer: types.Done = await self._connection.request_json("POST", "/api/v1/auth/undo-email", body=body)
         return answer
 
+    async def get_notifications(self) -> types.Notifications:
+        """Return what the account gets mail about."""
+        answer: types.Notifications = await self._connection.request_json("GET", "/api/v1/users/notifications")
+        return answer
+
+    async def set_notifications(self, body: types.SetNotifications) -> types.Notifications:
+        """Change what the account gets mail about."""
+        answer: types.Notifications = await self._connection.request_json(
+            "PUT", "/api/v1/users/notifications", body=body
+        )
+        return answer
+
     async def get_proof(self) -> types.Proof:
         """Return whether a proof is needed, and the methods available to the account."""
         answer: types.Proof = await self._connection.request_json("GET", "/api/v1/users/proof")

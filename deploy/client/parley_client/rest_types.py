@@ -138,13 +138,15 @@ class Analysed(TypedDict):
 
 class AnalysisOffer(TypedDict):
     """Captions and analyses that a participant can be asked to consent to. `translation` lists the
-    languages (BCP 47) to which a language model translates captions, usually none.
+    languages (BCP 47) to which a language model translates captions, usually none; with `minutes`,
+    one writes minutes from them.
     """
 
     emotion: bool
     synthesis: bool
     captions: bool
     translation: list[str]
+    minutes: bool
 
 
 class AnnounceToBreakouts(TypedDict):
@@ -983,6 +985,22 @@ class NewUpdate(TypedDict):
     replaces: NotRequired[list[Any] | None]
 
 
+class Notifications(TypedDict):
+    """True for what the account gets mail about. `film`: the video of a recording is ready;
+    `minutes`: minutes are; `sign_in`: somebody signed in from a new device; `reminder`: a meeting
+    of the account begins in ten minutes; `lobby`: somebody waits while no host is there. `address`
+    is where mail goes, null without a confirmed one. `language` is empty until it is set.
+    """
+
+    film: bool
+    minutes: bool
+    sign_in: bool
+    reminder: bool
+    lobby: bool
+    language: str
+    address: str | None
+
+
 class OfMeeting(TypedDict):
     meeting: str
 
@@ -1471,6 +1489,17 @@ class Sessions(TypedDict):
 
 class SetAnswered(TypedDict):
     answered: bool
+
+
+class SetNotifications(TypedDict):
+    """Omitted fields stay as they are. `language` is that of the mails."""
+
+    film: NotRequired[bool]
+    minutes: NotRequired[bool]
+    sign_in: NotRequired[bool]
+    reminder: NotRequired[bool]
+    lobby: NotRequired[bool]
+    language: NotRequired[Literal["en", "zh-CN"]]
 
 
 class SetSpotlight(TypedDict):

@@ -1,4 +1,4 @@
-"""What an account wants mail about."""
+"""Switches of the mails that an account gets."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What accounts want mail about, and the mails that were sent. A mail is a job, with the account as its subject."""
+"""Switches of the mails that accounts get, and the mails that were sent. A mail is a job about its account."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -81,6 +81,18 @@ def test_an_identity_provider_is_whole_or_not_at_all() -> None:
             control_config(settings(**{name: value for name, value in given.items() if name != missing}))
 
 
+def test_one_endpoint_has_a_model_for_minutes_and_one_for_translations() -> None:
+    url = "https://llm.example.org/v1"
+    both = control_config(settings(summary_url=url, summary_model="large", translation_model="small"))
+    assert both.language_model is not None and both.translation_model is not None
+    assert (both.language_model.model, both.translation_model.model) == ("large", "small")
+    translates = control_config(settings(summary_url=url, translation_model="small"))
+    assert translates.language_model is None and translates.translation_model is not None
+    for lacking in ({"summary_url": url}, {"translation_model": "small"}):
+        with pytest.raises(SettingsError, match="needs"):
+            control_config(settings(**lacking))
+
+
 def test_second_factors_and_limits() -> None:
     config = control_config(settings(second_factor="admins", quota_bytes="5", media_dir="/m", requests_per_minute="90"))
     assert (config.second_factor, config.quota_bytes, str(config.media_dir), config.limits.account_requests) == (

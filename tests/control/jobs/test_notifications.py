@@ -177,5 +177,5 @@ async def test_nothing_goes_to_an_address_that_is_not_confirmed(people: People, 
 def test_every_text_is_complete(language: str) -> None:
     values = dict.fromkeys(("title", "link", "username", "time", "address", "agent", "clock"), "x\r\ny {z}")
     for about in ("film", "minutes", "sign_in", "reminder", "lobby"):
-        subject, body = notification_texts.mail(about, language, "https://off", values)  # type: ignore[arg-type]
+        subject, body = notification_texts.mail(about, language, "https://off", values)
         assert "\n" not in subject and "https://off" in body and "x y {z}" in body

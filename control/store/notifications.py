@@ -14,7 +14,7 @@ About = Literal["film", "minutes", "sign_in", "reminder", "lobby"]
 _SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Switches:
     """`language` is a tag of the page's languages, '' if unknown. `film` is about videos of recordings."""
 

@@ -186,8 +186,6 @@ def prepare(server: ScriptedServer) -> None:
         "/shared/secret": {"recording": RECORDING, "tracks": [], "composition": _FILM, "clip": True,
                            "expires_at": "2026-12-01T10:00:00Z"},
         "/shared/secret/captions": {"captions": CAPTIONS},
-        "/ai/analysis": {"emotion": False, "synthesis": False, "captions": True, "minutes": True,
-                         "translation": ["de", "en", "zh-Hans"]},
         "/recordings/r1/films": {"films": [_FILM, _FILM | {"id": "f2", "state": "running", "file": None}]},
         "/recordings/r1/links": {"links": [{"id": "l1", "expires_at": "2026-12-01T10:00:00Z"}]},
         "/users/notifications": {"film": True, "minutes": False, "sign_in": True, "reminder": False, "lobby": False,

@@ -608,10 +608,11 @@ class FilmOptions(TypedDict):
     beside), `screen` (only the shared screen, with the speaker's camera in a corner), `single` (one
     participant, or the speaker), `waveform` (names, and a waveform of the sound), `custom` (by
     `regions`). All except `waveform` and `custom` show a shared screen large. With `tracks`, only
-    these are seen and heard. `ranges` are the parts to include, (from, to) in ms of the recording,
-    in order; without any, the film is complete. `captions` are shown in the picture (`burnt`), or
-    not at all. `fragmented` MP4 can be played while it is written. `logo` is a PNG or JPEG image as
-    Base64, shown in a corner.
+    these are seen and heard; with `participant`, only this participant's, and in the layout
+    `screen` only what this participant shares. `ranges` are the parts to include, (from, to) in ms
+    of the recording, in order; without any, the film is complete. `captions` are shown in the
+    picture (`burnt`), or not at all. `fragmented` MP4 can be played while it is written. `logo` is
+    a PNG or JPEG image as Base64, shown in a corner.
     """
 
     layout: NotRequired[Literal["custom", "grid", "screen", "single", "speaker", "waveform"]]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from control.ai import emotion_setting
 from control.api.ai_types import AiSetup, Analysed, AnalysisOffer, SetUp, TrackAnalysis
 from control.auth import access as rules
@@ -35,20 +37,23 @@ async def set_up_analysis(call: Call, body: SetUp) -> AiSetup:
 @endpoints.route("GET", "/api/v1/ai/analysis", Access.PUBLIC, answer=AnalysisOffer)
 async def get_offer(call: Call) -> AnalysisOffer:
     """Return whether there are captions, and which analyses need consent; usually none."""
-    model = {
-        "translation": call.services.translator.languages,
-        "minutes": call.services.config.language_model is not None,
-    }
+    offer = AnalysisOffer(
+        emotion=False,
+        synthesis=False,
+        captions=False,
+        translation=call.services.translator.languages,
+        minutes=call.services.config.language_model is not None,
+    )
     try:
         info = await call.services.inference.ask("info")
     except Problem:
-        return AnalysisOffer(emotion=False, synthesis=False, captions=False, **model)
+        return offer
     async with call.services.pool.acquire() as connection:
         emotion = await emotion_setting.is_on(connection) and _works(info)
     detectors = info.get("synthesis", {})
     synthesis = isinstance(detectors, dict) and any(isinstance(card, dict) for card in detectors.values())
     captions = info.get("recogniser") is not None
-    return AnalysisOffer(emotion=emotion, synthesis=synthesis, captions=captions, **model)
+    return msgspec.structs.replace(offer, emotion=emotion, synthesis=synthesis, captions=captions)
 
 
 @endpoints.route("GET", "/api/v1/ai/streams/<stream>", Access.SIGNED_IN, answer=TrackAnalysis)

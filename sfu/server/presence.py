@@ -17,6 +17,7 @@ from sfu.server.driver import Driver
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2
 _FLUSH_SECONDS = 0.3
+_AGAIN_SECONDS = 2.0
 
 
 class Presence:
@@ -36,6 +37,7 @@ class Presence:
         self._addresses = ("", "")
         self.webtransport: Callable[[], WebTransportEndpoint | None] = lambda: None
         self._handing_over: asyncio.Task[None] | None = None
+        self._said = ""
 
     def serve(self, driver: Driver, load: Callable[[], NodeLoad], signaling_port: int, http_port: int) -> None:
         """Note that ports are bound and rooms may be placed here; `load` measures their cost."""
@@ -82,18 +84,27 @@ class Presence:
         )
 
     def drain(self, grace: float | None) -> None:
-        """Accept no more rooms; hand over the remaining ones after `grace` seconds (None: let them end)."""
+        """Accept no more rooms; hand over the remaining ones after `grace` seconds (None: let them end).
+
+        What cannot be handed over is tried again: control may be too busy to answer, and another node may yet start.
+        """
         self._stop_handing_over()
         self.draining = True
         self.changed()
         if grace is not None:
-            self._handing_over = asyncio.create_task(self.hand_over(grace))
+            self._handing_over = asyncio.create_task(self._hand_over_all(grace))
 
     def undrain(self) -> None:
         """Accept rooms again."""
         self._stop_handing_over()
         self.draining = False
         self.changed()
+
+    async def _hand_over_all(self, grace: float) -> None:
+        await self.hand_over(grace)
+        while self._driver is not None and self._driver.node.rooms:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            await self.hand_over(0.0)
 
     async def hand_over(self, grace: float) -> None:
         """Wait for rooms to end, for at most `grace` seconds, then have the others placed on other nodes.
@@ -123,12 +134,18 @@ class Presence:
         try:
             moved = await self._control.evacuate(self._config.node)
         except ControlUnavailable as error:
-            _log.warning("%d rooms stay until the end: %s", len(rooms), describe(error))
+            self._say(logging.WARNING, f"{len(rooms)} rooms stay here for now: {describe(error)}")
             return
-        _log.info("%d of %d rooms move to other nodes", len(moved), len(rooms))
+        self._say(logging.INFO, f"{len(moved)} of {len(rooms)} rooms move to other nodes")
         self._driver.node.move_away(moved, self._driver.now())
         self._driver.flush()
         await asyncio.sleep(_FLUSH_SECONDS)
+
+    def _say(self, level: int, line: str) -> None:
+        """Log what comes of an attempt, unless it is the same as before."""
+        if line != self._said:
+            self._said = line
+            _log.log(level, "%s", line)
 
     async def close(self) -> None:
         if self._handing_over is not None:

@@ -50,6 +50,8 @@ class Control:
         self.stream_keys: Callable[[StreamKeyUse], StreamKeyAdmission] | None = None
         self.stream_keys_asked: list[StreamKeyUse] = []
         self.other_nodes = False  # whether there are any, to place rooms on
+        self.evacuations: list[int] = []  # statuses that were answered
+        self.evacuation_status = 200
         self.url = ""
 
     def jwks(self) -> dict[str, Any]:
@@ -135,7 +137,9 @@ class Control:
         return web.Response(body=msgspec.json.encode(self.stream_keys(use)), content_type="application/json")
 
     async def _evacuate(self, request: web.Request) -> web.Response:
-        return web.json_response({"moved": list(self.desired) if self.other_nodes else []})
+        self.evacuations.append(self.evacuation_status)
+        moved = list(self.desired) if self.other_nodes else []
+        return web.json_response({"moved": moved}, status=self.evacuation_status)
 
 
 class Host:

@@ -125,6 +125,20 @@ async def test_what_is_left_after_the_grace_is_handed_over(tmp_path: Path) -> No
         assert not (await ask(h, "PUT", "/node/v1/drain", draining=False)).draining
 
 
+async def test_a_drain_tries_again_until_control_and_another_node_are_there(tmp_path: Path) -> None:
+    async with host(tmp_path) as h, client(h, h.control.token(ROOM, "ada", epoch=1)) as ada:
+        await ada.until(signaling.RoomInfo)
+        await h.put_desired(state(1, "sfu-1", 1))
+        h.control.evacuation_status = 503
+        await ask(h, "PUT", "/node/v1/drain", draining=True, grace_seconds=0)
+        await eventually(lambda: 503 in h.control.evacuations)
+        h.control.evacuation_status = 200
+        await eventually(lambda: 200 in h.control.evacuations)
+        assert ROOM in h.node.rooms
+        h.control.other_nodes = True
+        await moved(ada)
+
+
 async def test_with_no_other_node_rooms_stay_until_the_end(tmp_path: Path) -> None:
     async with host(tmp_path, drain_seconds=0) as h, client(h, h.control.token(ROOM, "ada", epoch=1)) as ada:
         await ada.until(signaling.RoomInfo)

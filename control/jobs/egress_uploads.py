@@ -1,10 +1,12 @@
 """Uploads of egresses' films to the buckets of applications."""
 
 import asyncio
+import logging
 from typing import Any
 
 import aiohttp
 import msgspec
+from prometheus_client import Counter
 
 from control.files.bucket_upload import Bucket, UploadFailed, location_of, upload
 from control.jobs.worker import Handler, Report
@@ -14,6 +16,8 @@ from control.store.egresses import UPLOAD, EgressRow
 from control.store.jobs import JobRow
 from foundation import public_http
 
+_log = logging.getLogger(__name__)
+_UPLOADS = Counter("parley_control_egress_uploads_total", "Files of egresses that were uploaded, or not", ["outcome"])
 PAUSES = (0.0, 5.0, 30.0, 120.0)
 """Seconds before each attempt."""
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=120)
@@ -29,8 +33,11 @@ def handlers(services: Services) -> dict[str, Handler]:
             return None
         try:
             location, error = await _attempts(services, row), ""
+            _UPLOADS.labels("done").inc()
         except UploadFailed as failed:
             location, error = "", f"the file was not uploaded: {failed}"
+            _log.warning("egress %s: %s", row.id, error)
+            _UPLOADS.labels("failed").inc()
         async with services.pool.acquire() as connection, connection.transaction():
             await egresses.uploaded(connection, row.id, location, error)
         return None

@@ -15,7 +15,7 @@ from control.store import films, jobs, outbox, recordings
 from foundation.broadcasts import BroadcastReport, OutputKind, OutputState
 
 MOST_LISTED = 100
-UPLOAD = "egress.upload"
+UPLOAD = "film upload"
 """The kind of the job that uploads the film of an egress, its subject."""
 _UPLOAD_SECONDS = 60.0
 MOST_ATTEMPTS = 5

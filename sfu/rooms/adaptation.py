@@ -41,9 +41,9 @@ _RESTING_NS = 30_000_000_000
 """The interval of surveys then, if the last one has changed nothing."""
 _CALM_NS = 1_000_000_000
 """The interval while nothing changes; bitrates are measured as often."""
-_BATCH = 5
-"""The number of subscribers served at a time, so that large rooms do not stall the loop: each may take a millisecond.
-Each still gets two turns a second.
+_BATCH = 20
+"""The number of subscribers served at a time, so that large rooms do not stall the loop; each still gets two turns a
+second. Only the first turn after a new restriction comes before other work: fewer would delay the effect of shedding.
 """
 _LOOKS = 100
 """The same bound, including those for whom nothing has changed."""
@@ -97,6 +97,7 @@ class Adaptation:
             return False
         self._restriction = restriction
         self.hurry(now)
+        self._serve_at = self._survey_at = 0
         return True
 
     def hurry(self, now: int) -> None:

@@ -41,7 +41,7 @@ async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
         if job is None:
             return None
         film = job.options.get("film", {})
-        said = await _said(connection, job.subject) if film.get("captions") == "burnt" else []
+        said = await _said(connection, job.subject) if film.get("captions", "none") != "none" else []
     return ClaimedJob(id=job.id, kind=job.kind, subject=job.subject, attempt=job.attempt, options=film, said=said)
 
 

@@ -58,8 +58,8 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `screen` only what this participant shares.
 
     `ranges` are the parts to include, (from, to) in ms of the recording, in order; without any, the film is complete.
-    `captions` are shown in the picture (`burnt`), or not at all. `fragmented` MP4 can be played while it is written.
-    `logo` is a PNG or JPEG image as Base64, shown in a corner.
+    `captions` are shown in the picture (`burnt`), are a `track` that players can show, or are left out. `fragmented`
+    MP4 can be played while it is written. `logo` is a PNG or JPEG image as Base64, shown in a corner.
     """
 
     layout: Layout = "grid"
@@ -72,7 +72,7 @@ class FilmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     background: _Colour = "#121418"
     logo: Annotated[str, msgspec.Meta(max_length=262_144)] = ""
     watermark: Watermark | None = None
-    captions: Literal["none", "burnt"] = "none"
+    captions: Literal["none", "burnt", "track"] = "none"
     regions: Annotated[list[Region], msgspec.Meta(max_length=25)] = []
     tracks: Annotated[list[_Identifier], msgspec.Meta(max_length=50)] = []
     ranges: Annotated[list[tuple[_Ms, _Ms]], msgspec.Meta(max_length=100)] = []

@@ -31,7 +31,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job for a worker. `said` are the captions of the recording, if its film shows them."""
+    """A job for a worker. `said` are the captions of the recording, if its film has them."""
 
     id: str
     kind: str

@@ -23,6 +23,16 @@ class Cuts:
             film_ms -= end - start
         return self.spans[-1][1] - 1
 
+    def within(self, start_ms: int, end_ms: int) -> list[Span]:
+        """Return the spans of the film in which a span of the recording is shown."""
+        found, before = [], 0
+        for start, end in self.spans:
+            first, last = max(start, start_ms), min(end, end_ms)
+            if first < last:
+                found.append((before + first - start, before + last - start))
+            before += end - start
+        return found
+
     def film_time(self, ms: int) -> int | None:
         """Return the time in the film of an instant of the recording, None if it is cut."""
         before = 0

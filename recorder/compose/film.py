@@ -21,7 +21,8 @@ from foundation.film_options import SOUND_ONLY, FilmOptions
 from foundation.jobs import Said
 from objects.sealed_file import PLAIN, Files
 from recorder import containers
-from recorder.compose import formats, images, levels, sounds
+from recorder.compose import caption_track, formats, images, levels, sounds
+from recorder.compose.caption_track import add_captions, cues
 from recorder.compose.cuts import Cuts
 from recorder.compose.formats import FORMATS
 from recorder.compose.layouts import follows_sound
@@ -188,7 +189,8 @@ class _Picture:
         self._total = -(-plan.cuts.total_ms * self._rate // 1000)
         self._scenes = scenes(plan.manifest, plan.options, sound.speech if sound is not None else ())
         wave = np.array(sound.wave if sound is not None else (), np.float32)
-        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave, files=plan.files, said=plan.said)
+        burnt = plan.said if plan.options.captions == "burnt" else ()
+        self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave, files=plan.files, said=burnt)
         self._step = _PART_SECONDS * self._rate
         self._firsts = range(0, self._total, self._step)
         self.parts = [directory / f"{first // self._step:05}.{self._codecs.part}" for first in self._firsts]
@@ -241,7 +243,10 @@ def _put_together(out: Path, parts: list[Path], sound: Path, plan: _Plan) -> Non
             pictures = _pictures(parts, video, plan.files)
             container.set_chapters(_marks(plan))
         audio = container.add_stream_from_template(encoded.streams.audio[0])
-        for packet in merge(_copied(encoded, audio), pictures, key=_seconds):
+        texts: Iterator[av.Packet[Any]] = iter(())
+        if parts and plan.options.captions == "track" and (found := cues(plan.said, plan.cuts)):
+            texts = caption_track.packets(found, plan.options.format, add_captions(container, plan.options.format))
+        for packet in merge(_copied(encoded, audio), pictures, texts, key=_seconds):
             container.mux(packet)
 
 

@@ -2,16 +2,20 @@
 
 import base64
 import io
+from pathlib import Path
 
+import av
 import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
-from foundation.film_options import FilmOptions, Watermark
+from foundation.film_options import FilmOptions, Format, Watermark
 from foundation.jobs import Said
-from recorder.compose import lettering
+from recorder.compose import caption_track, lettering
 from recorder.compose.canvas import Canvas
+from recorder.compose.caption_track import Cue, cues
+from recorder.compose.cuts import Cuts
 from recorder.compose.layouts import Moment, Seen, arrange
 from recorder.compose.overlays import wrapped
 from recorder.compose.scenes import Scene
@@ -101,3 +105,37 @@ def test_what_is_no_image_is_refused() -> None:
 def test_options_survive_a_job() -> None:
     options = FilmOptions(watermark=Watermark(text="Draft", position="top", opacity=0.3), captions="burnt")
     assert msgspec.convert(msgspec.to_builtins(options), FilmOptions) == options
+
+
+def said(start: int, end: int, text: str, name: str = "Ada") -> Said:
+    return Said(start_ms=start, end_ms=end, name=name, text=text)
+
+
+def test_cues_do_not_overlap_and_follow_the_cuts() -> None:
+    lines = [said(1000, 3000, "one"), said(2000, 4000, "two", "Bo"), said(9000, 9500, "cut away")]
+    found = cues(lines, Cuts([(500, 3500), (5000, 6000)], 10_000))
+    assert found == [
+        Cue(500, 1500, "Ada: one"),
+        Cue(1500, 2500, "Ada: one\nBo: two"),
+        Cue(2500, 3000, "Bo: two"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_captions_are_a_track(kind: Format, tmp_path: Path) -> None:
+    path = tmp_path / f"film.{kind}"
+    found = cues([said(100, 700, "a <b> & 你好"), said(1200, 1800, "later")], Cuts([], 2000))
+    with av.open(str(path), "w", format=kind) as container:
+        stream = caption_track.add_captions(container, kind)
+        for packet in caption_track.packets(found, kind, stream):
+            container.mux(packet)
+    with av.open(str(path)) as container:
+        track = container.streams.subtitles[0]
+        read = [
+            (round(p.pts * p.time_base * 1000), round((p.duration or 0) * p.time_base * 1000), bytes(p))
+            for p in container.demux(track)
+            if p.pts is not None and p.time_base is not None and len(bytes(p)) > 2
+        ]
+    texts = ["Ada: a <b> & 你好", "Ada: later"] if kind == "mp4" else ["Ada: a &lt;b&gt; &amp; 你好", "Ada: later"]
+    assert [(start, length) for start, length, _ in read] == [(100, 600), (1200, 600)]
+    assert [data[2 if kind == "mp4" else 0 :].decode() for _, _, data in read] == texts

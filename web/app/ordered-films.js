@@ -40,7 +40,7 @@ export function orderForm(recording, load) {
   const layout = choice('film.layout', LAYOUTS, (value) => t(`film.layout-${value}`));
   const picture = choice('film.size', SIZES, (value) => (value === 'vertical' ? t('film.size-vertical') : value));
   const format = choice('film.format', FORMATS, (value) => value.toUpperCase());
-  const captions = choice('film.captions', ['none', 'burnt'], (value) => t(`film.captions-${value}`));
+  const captions = choice('film.captions', ['none', 'burnt', 'track'], (value) => t(`film.captions-${value}`));
   const watermark = h('input', { class: 'input', maxlength: 80, placeholder: t('film.watermark'), 'aria-label': t('film.watermark') });
   const order = () => act(() => rest.post(`/recordings/${encodeURIComponent(recording)}/films`, {
     layout: layout.value, size: picture.value, format: format.value, captions: captions.value,

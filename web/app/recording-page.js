@@ -15,6 +15,7 @@ import { share } from './share-dialog.js';
 import { speakerTimeline } from './speaker-timeline.js';
 import { toast } from './toasts.js';
 import { top } from './shell.js';
+import { addCaptions } from './text-track.js';
 import { transcriptPane } from './transcript-pane.js';
 import { t } from './words.js';
 
@@ -79,6 +80,7 @@ function clipView({ recording, composition }, captions, files, context, save, un
   document.title = titleOf(recording.title);
   const video = h('video', { class: 'watch-film', src: files + composition.file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
   context.signal.addEventListener('abort', () => video.pause());
+  addCaptions(video, captions);
   /** @param {number} ms */
   const seek = (ms) => {
     video.currentTime = ms / 1000;
@@ -203,6 +205,7 @@ function watch(detail, captions, files, context, make = false, more = {}) {
     move: video ? (ms) => (video.currentTime = ms / 1000) : null,
   });
   if (video) {
+    addCaptions(video, captions);
     const from = Number(new URLSearchParams(location.hash.slice(1)).get('t'));
     if (from > 0) video.addEventListener('loadedmetadata', () => (video.currentTime = from), { once: true });
     video.addEventListener('timeupdate', () => {

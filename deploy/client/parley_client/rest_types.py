@@ -611,8 +611,8 @@ class FilmOptions(TypedDict):
     these are seen and heard; with `participant`, only this participant's, and in the layout
     `screen` only what this participant shares. `ranges` are the parts to include, (from, to) in ms
     of the recording, in order; without any, the film is complete. `captions` are shown in the
-    picture (`burnt`), or not at all. `fragmented` MP4 can be played while it is written. `logo` is
-    a PNG or JPEG image as Base64, shown in a corner.
+    picture (`burnt`), are a `track` that players can show, or are left out. `fragmented` MP4 can be
+    played while it is written. `logo` is a PNG or JPEG image as Base64, shown in a corner.
     """
 
     layout: NotRequired[Literal["custom", "grid", "screen", "single", "speaker", "waveform"]]
@@ -625,7 +625,7 @@ class FilmOptions(TypedDict):
     background: NotRequired[str]
     logo: NotRequired[str]
     watermark: NotRequired[Watermark | None]
-    captions: NotRequired[Literal["burnt", "none"]]
+    captions: NotRequired[Literal["burnt", "none", "track"]]
     regions: NotRequired[list[Region]]
     tracks: NotRequired[list[str]]
     ranges: NotRequired[list[list[Any]]]

@@ -993,6 +993,7 @@ export default {
   'film.captions': 'Captions',
   'film.captions-burnt': 'Captions in the picture',
   'film.captions-none': 'No captions',
+  'film.captions-track': 'Captions as a track',
   'film.create': 'Create a combined video',
   'film.delete-of': 'Delete {film}',
   'film.everybody': 'Everybody',

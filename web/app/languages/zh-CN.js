@@ -1003,6 +1003,7 @@ export default {
   'film.captions': '字幕',
   'film.captions-burnt': '画面内嵌字幕',
   'film.captions-none': '无字幕',
+  'film.captions-track': '独立字幕轨道',
   'film.create': '生成合成视频',
   'film.delete-of': '删除{film}',
   'film.everybody': '全体画面',

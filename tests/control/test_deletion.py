@@ -355,7 +355,7 @@ WRITTEN = (
     "INSERT INTO notification_switches (user_id) VALUES ('{user}')",
     "INSERT INTO processing_jobs (id, kind, subject, options) VALUES ('jn', 'notification', '{user}', '{{}}')",
     "INSERT INTO caption_versions VALUES ('{other}', 'u', 0, '{said}', '{user}')",
-    "INSERT INTO caption_translations VALUES ('{other}', 'u', 'de', '{said}')",
+    "INSERT INTO caption_translations VALUES ('{other}', 'u', 'de', '{said} {there}')",
     "INSERT INTO message_reactions SELECT meeting_id, message, participant_id, '+', now() FROM signaling_messages",
     "INSERT INTO meeting_recordings (id, meeting_id, state, started_at)"
     " VALUES ('{recording}', '{meeting}', 'ready', now())",

@@ -353,7 +353,8 @@ WRITTEN = (
     " VALUES ('{other}', '{there}', 'recording', true, 't', now())",
     "INSERT INTO captions VALUES ('{other}', 'u', '{there}', 't', 0, 1, 'en', '{said}', 'm', now())",
     "INSERT INTO notification_switches (user_id) VALUES ('{user}')",
-    "INSERT INTO processing_jobs (id, kind, subject, options) VALUES ('jn', 'notification', '{user}', '{{}}')",
+    "INSERT INTO processing_jobs (id, kind, subject, options, not_before)"
+    " VALUES ('jn', 'notification', '{user}', '{{}}', now() + interval '1 day')",
     "INSERT INTO caption_versions VALUES ('{other}', 'u', 0, '{said}', '{user}')",
     "INSERT INTO caption_translations VALUES ('{other}', 'u', 'de', '{said} {there}')",
     "INSERT INTO message_reactions SELECT meeting_id, message, participant_id, '+', now() FROM signaling_messages",

@@ -1,4 +1,4 @@
-"""What a room offers to its subscribers: its tracks, most important first, as candidates for slots."""
+"""Offering of a room to its subscribers: its tracks, most important first, as candidates for slots."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

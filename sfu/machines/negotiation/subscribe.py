@@ -276,7 +276,7 @@ def _payloads(kind: str, is_repaired: bool) -> Mapping[int, NegotiatedPayload]:
 
 
 class _Match(NamedTuple):
-    """What an answer's section accepts of an offered one."""
+    """The part of an offered section that an answer accepts."""
 
     payloads: Mapping[int, NegotiatedPayload]
     extensions: Mapping[int, Extension]

@@ -42,6 +42,7 @@ HOPS = {
 # what is not over).
 QUIET = {
     "parley_control_dependency_down",
+    "parley_control_egress_uploads",
     "parley_control_events_dead",
     "parley_control_events_publish_failures",
     "parley_control_facts_dropped",
@@ -54,6 +55,7 @@ QUIET = {
     "parley_control_pictures",
     "parley_control_signaling_proxied",  # nginx goes to the node itself
     "parley_control_signaling_refused",
+    "parley_control_translated_lines",
     "parley_control_webhook_deliveries",
     "parley_background_failures",
     "parley_control_fact_batches_repeated",

@@ -13,6 +13,8 @@ from tests.web.scripted import ScriptedServer
 
 __all__ = ["view"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+"""The page's time: in the last minutes of a real day, the next meeting would be tomorrow's."""
 OWN = MEETING | {"host": USER["id"], "role": "host", "time_zone": "UTC", "recurrence": None}
 
 
@@ -21,7 +23,8 @@ async def home(view: Page, server: ScriptedServer) -> Page:
     """The home of Ada, with a meeting that runs and one that follows in ten minutes."""
     server.answers["GET", "/users/profile"] = (200, USER)
     server.answers["GET", "/csrf-token"] = (200, {"csrf_token": "t"})
-    start = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    await view.clock.set_fixed_time(NOW)
+    start = (NOW + timedelta(minutes=10)).isoformat()
     planned = OWN | {"id": "m2", "title": "Weekly sync", "status": "scheduled", "scheduled_start": start}
     server.answers["GET", "/my/meetings/upcoming"] = (200, {"meetings": [{"meeting": planned, "next_start": start}]})
     server.answers["GET", "/meetings"] = _listed

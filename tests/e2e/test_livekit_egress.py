@@ -31,7 +31,7 @@ async def test_an_application_gets_files_of_its_room(deployment: Deployment) -> 
         egress = server.egress
         nowhere = api.RoomCompositeEgressRequest(room_name="nowhere", file_outputs=[file])
         assert await refused(egress.start_room_composite_egress(nowhere)) == "not_found"
-        bucket = api.EncodedFileOutput(filepath="meeting.mp4", s3=api.S3Upload(bucket="elsewhere"))
+        bucket = api.EncodedFileOutput(filepath="meeting.mp4", gcp=api.GCPUpload(bucket="elsewhere"))
         uploaded = api.RoomCompositeEgressRequest(room_name=ROOM, file_outputs=[bucket])
         assert await refused(egress.start_room_composite_egress(uploaded)) == "unimplemented"
 

@@ -9,7 +9,6 @@ import { dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { livekitKeys } from './livekit-keys.js';
 import { person } from './person.js';
-import { serverSettings } from './server-settings.js';
 import { currentUser, rest } from './session.js';
 import { toast } from './toasts.js';
 import { known, t } from './words.js';
@@ -30,7 +29,7 @@ const TEST_LOOK_MS = 1_500;
 const TEST_LOOKS = 4;
 
 /** @type {Record<string, (signal: AbortSignal) => HTMLElement[]>} */
-const SECTIONS = { overview, usage: charts, people, meetings, storage, keys, webhooks, settings: serverSettings, audit };
+const SECTIONS = { overview, usage: charts, people, meetings, storage, keys, webhooks, settings, audit };
 
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showAdmin(page, context) {
@@ -54,8 +53,18 @@ export async function showAdmin(page, context) {
 
 /** The charts, whose code is fetched with them. @param {AbortSignal} signal */
 function charts(signal) {
+  return fetched(async () => (await import('./usage.js')).usage(signal));
+}
+
+/** The settings of the server, likewise. @param {AbortSignal} signal */
+function settings(signal) {
+  return fetched(async () => (await import('./server-settings.js')).serverSettings(signal));
+}
+
+/** A place for what is fetched. @param {() => Promise<HTMLElement[]>} fetch @returns {HTMLElement[]} */
+function fetched(fetch) {
   const place = h('div');
-  import('./usage.js').then(({ usage }) => place.replaceWith(...usage(signal)), (error) => toast(sentenceOf(error), 'problem'));
+  fetch().then((content) => place.replaceWith(...content), (error) => toast(sentenceOf(error), 'problem'));
   return [place];
 }
 

@@ -26,6 +26,7 @@ export * as saveFile from './save-file.js';
 export * as session from './session.js';
 export * as shell from './shell.js';
 export * as toasts from './toasts.js';
+export * as translations from './translations.js';
 export * as words from './words.js';
 export * as zones from './zones.js';
 export * as devices from '/sdk/devices.js';

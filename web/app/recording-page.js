@@ -1,21 +1,17 @@
 /** `/recordings/<id>` and, for whom it was shared with, `/s/<token>`: one recording to watch, read, search and hand on. */
 import { accountTop } from './account-top.js';
 import { titleOf } from './brand.js';
-import { editCaption } from './caption-edit.js';
 import { clips } from './clips.js';
 import { ask } from './dialogs.js';
 import { h, setText } from './dom.js';
-import { field, form } from './fields.js';
 import { linksButton } from './file-links.js';
 import { codeOf, dateTime, duration, sentenceOf, size } from './format.js';
 import { icon } from './icons.js';
 import { orderForm } from './ordered-films.js';
 import { currentUser, rest } from './session.js';
-import { share } from './share-dialog.js';
 import { speakerTimeline } from './speaker-timeline.js';
 import { toast } from './toasts.js';
 import { top } from './shell.js';
-import { addCaptions } from './text-track.js';
 import { transcriptPane } from './transcript-pane.js';
 import { t } from './words.js';
 
@@ -34,7 +30,7 @@ export async function showRecording(page, context) {
   const { recording } = detail;
   const finished = recording.state === 'ready' || recording.state === 'partial';
   const shown = watch(detail, captions, `/api/v1${path}/files/`, context, finished && (() => void compose(path, context)), {
-    edit: recording.held ? undefined : (caption, changed) => void editCaption(id, caption, changed),
+    edit: recording.held ? undefined : (caption, changed) => void import('./caption-edit.js').then(({ editCaption }) => editCaption(id, caption, changed)),
     downloads: `/api/v1${path}/transcript`,
     translate: { languages, meeting: recording.meeting, signal: context.signal },
   });
@@ -42,7 +38,7 @@ export async function showRecording(page, context) {
   page.replaceChildren(
     accountTop(context, user),
     h('main', { class: 'watch' }, heading(recording,
-      finished && h('button', { type: 'button', class: 'button primary', onclick: () => void share(id, { now: shown.now() }) }, icon('link'), t('share.action')),
+      finished && h('button', { type: 'button', class: 'button primary', onclick: () => void import('./share-dialog.js').then(({ share }) => share(id, { now: shown.now() })) }, icon('link'), t('share.action')),
       parts && h('button', { type: 'button', class: 'button', onclick: () => parts.cut(shown.now() * 1000) }, icon('cut'), t('clips.action')),
       finished && h('a', { class: 'button', href: `/api/v1/recording/download/${encodeURIComponent(id)}`, download: true, target: '_self' }, icon('download'), t('recordings.download')),
       finished && h('button', { type: 'button', class: 'button', onclick: () => void hold(path, !recording.held, context) }, icon('lock'), t(recording.held ? 'hold.release' : 'hold.place')),
@@ -54,8 +50,8 @@ export async function showRecording(page, context) {
 /** @param {HTMLElement} page @param {import('./main.js').Context} context */
 export async function showShared(page, context) {
   const path = `/shared/${encodeURIComponent(context.parameters[0])}`;
-  const detail = await rest.get(path).catch((error) => {
-    const unlock = KEYS[codeOf(error)];
+  const detail = await rest.get(path).catch(async (error) => {
+    const unlock = (await import('./locked-link.js')).KEYS[codeOf(error)];
     if (!unlock) throw error;
     if (!context.signal.aborted) unlock(page, path, context, error);
     return null;
@@ -80,7 +76,7 @@ function clipView({ recording, composition }, captions, files, context, save, un
   document.title = titleOf(recording.title);
   const video = h('video', { class: 'watch-film', src: files + composition.file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
   context.signal.addEventListener('abort', () => video.pause());
-  addCaptions(video, captions);
+  void import('./text-track.js').then(({ addCaptions }) => addCaptions(video, captions));
   /** @param {number} ms */
   const seek = (ms) => {
     video.currentTime = ms / 1000;
@@ -103,69 +99,6 @@ function clipView({ recording, composition }, captions, files, context, save, un
     lines.length > 0 && h('section', { class: 'card clip-lines', 'aria-label': t('clips.said') }, ...lines),
     until);
 }
-
-/** A form for the passcode of a link. @param {HTMLElement} page @param {string} path @param {import('./main.js').Context} context */
-function askPasscode(page, path, context) {
-  document.title = titleOf(t('share.locked'));
-  const passcode = field(t('share.passcode'), { type: 'password', name: 'passcode', required: true, maxlength: 64, autocomplete: 'off' });
-  page.replaceChildren(top(context), h('main', { class: 'centred' }, h('div', { class: 'card' },
-    h('h1', {}, t('share.locked')),
-    h('p', { class: 'hint' }, t('share.locked-text')),
-    form({
-      action: t('share.open'),
-      submit: async () => {
-        await rest.post(`${path}/open`, { passcode: passcode.input.value });
-        context.again();
-      },
-    }, passcode.element))));
-  passcode.input.focus();
-}
-
-/**
- * A form that has a code mailed to an address of the link's domains, then asks for it. Accounts with such an address sign in instead.
- * @param {HTMLElement} page @param {string} path @param {import('./main.js').Context} context @param {unknown} refusal names the domains
- */
-function askAddress(page, path, context, refusal) {
-  document.title = titleOf(t('share.locked'));
-  const address = field(t('share.address'), { type: 'email', name: 'email', required: true, maxlength: 254, autocomplete: 'email' });
-  const code = field(t('share.code'), { type: 'text', name: 'code', required: true, maxlength: 20, inputmode: 'numeric', autocomplete: 'one-time-code' });
-  const holder = h('div', {});
-  const enter = () => form({
-    action: t('share.open'),
-    submit: async () => {
-      await rest.post(`${path}/open`, { address: address.input.value, code: code.input.value });
-      context.again();
-    },
-  }, h('p', { class: 'hint', role: 'status' }, t('share.code-sent', { address: address.input.value })), code.element);
-  holder.append(form({
-    action: t('share.code-mail'),
-    submit: async () => {
-      await rest.post(`${path}/code`, { address: address.input.value });
-      holder.replaceChildren(enter());
-      code.input.focus();
-    },
-  }, address.element));
-  lockedPage(page, context, refusal, holder);
-  address.input.focus();
-}
-
-/** The page of a link for accounts only. @param {HTMLElement} page @param {string} _path @param {import('./main.js').Context} context @param {unknown} refusal */
-function askAccount(page, _path, context, refusal) {
-  document.title = titleOf(t('share.locked'));
-  lockedPage(page, context, refusal);
-}
-
-/** @param {HTMLElement} page @param {import('./main.js').Context} context @param {unknown} refusal @param {...any} below */
-function lockedPage(page, context, refusal, ...below) {
-  page.replaceChildren(top(context), h('main', { class: 'centred' }, h('div', { class: 'card' },
-    h('h1', {}, t('share.locked')),
-    h('p', { class: 'hint' }, sentenceOf(refusal)),
-    ...below,
-    h('p', {}, h('a', { class: 'link', href: `/?next=${encodeURIComponent(location.pathname)}` }, t('share.sign-in'))))));
-}
-
-/** What to show for the reasons for which a link does not open yet. @type {Record<string, (page: HTMLElement, path: string, context: import('./main.js').Context, refusal: unknown) => void>} */
-const KEYS = { link_passcode_required: askPasscode, link_address_required: askAddress, link_account_required: askAccount };
 
 /** @param {any} recording @param {...any} actions */
 function heading(recording, ...actions) {
@@ -205,7 +138,7 @@ function watch(detail, captions, files, context, make = false, more = {}) {
     move: video ? (ms) => (video.currentTime = ms / 1000) : null,
   });
   if (video) {
-    addCaptions(video, captions);
+    void import('./text-track.js').then(({ addCaptions }) => addCaptions(video, captions));
     const from = Number(new URLSearchParams(location.hash.slice(1)).get('t'));
     if (from > 0) video.addEventListener('loadedmetadata', () => (video.currentTime = from), { once: true });
     video.addEventListener('timeupdate', () => {

@@ -84,7 +84,8 @@ async def test_many_readers_of_a_language_cost_one_call(config: ControlConfig) -
 
 async def test_a_line_is_waited_for_and_one_of_the_language_is_left_alone(config: ControlConfig) -> None:
     async with meeting_with_model(config) as meeting:
-        await come_in(meeting.host, meeting.path.rpartition("/")[2], meeting.speaker)
+        opened = {"kind": "room_opened", "room": meeting.path.rpartition("/")[2], "at": 1}
+        await report(meeting.host, opened, n=1, boot="opens")
         reading = asyncio.create_task(meeting.read(meeting.host, "late", "never"))
         await meeting.say(late="abc")
         assert await reading == {"late": "cba"}

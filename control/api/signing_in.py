@@ -1,5 +1,6 @@
 """Completion of every sign-in: a session, its tokens and its cookies."""
 
+from datetime import datetime
 from typing import Literal
 
 from quart import Response
@@ -34,19 +35,28 @@ async def sign_in(
 ) -> Response:
     """Open a session, `strong` if a second factor was used. Raises Problem 403 if the account may not sign in."""
     check_may_sign_in(user)
-    agent = call.request.headers.get("User-Agent", "")
-    await tell_of_device(call, connection, user.id)
-    session = await sessions.create(connection, user.id, user.epoch, agent, call.address, strong=strong)
-    await users.touch_login(connection, user.id)
+    session = await open_session(call, connection, user, strong=strong)
     response = signed_in(call, user, session, 1, mode=mode, status=status, strong=strong)
     if mode == "cookie":
         devices.remember(call.services, call.request, response, user.id)
     return response
 
 
-async def tell_of_device(call: Call, connection: Connection, user: str) -> None:
-    """Mail the account that it is being signed in to from a device that it has not used, unless this is the first."""
+async def open_session(
+    call: Call, connection: Connection, user: UserRow, *, strong: bool, proved_at: datetime | None = None
+) -> str:
+    """Open a session of the request's browser, and return its id. The account is told of a new device."""
     agent = call.request.headers.get("User-Agent", "")
+    await _tell_of_device(call, connection, user.id, agent)
+    session = await sessions.create(
+        connection, user.id, user.epoch, agent, call.address, strong=strong, proved_at=proved_at
+    )
+    await users.touch_login(connection, user.id)
+    return session
+
+
+async def _tell_of_device(call: Call, connection: Connection, user: str, agent: str) -> None:
+    """Mail the account that it is being signed in to from a device that it has not used, unless this is the first."""
     if devices.known(call.services, call.request, user) is not None:
         return
     if not await sessions.were_like(connection, user, agent, call.address):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from quart import Response
 
-from control.api.signing_in import tell_of_device
+from control.api.signing_in import open_session
 from control.auth import cookies, devices
 from control.auth.access import Access
 from control.database import Connection
@@ -70,12 +70,7 @@ async def finish_single_sign_on(call: Call, provider: str, query: CallbackQuery)
     claims = await client.claims(attempt, query.code)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user = await _account(connection, client, claims)
-        agent = call.request.headers.get("User-Agent", "")
-        await tell_of_device(call, connection, user.id)
-        session = await sessions.create(
-            connection, user.id, user.epoch, agent, call.address, strong=True, proved_at=_signed_in_at(claims)
-        )
-        await users.touch_login(connection, user.id)
+        session = await open_session(call, connection, user, strong=True, proved_at=_signed_in_at(claims))
         await audit.write(connection, user.id, "oidc_login", user.id, call.address, provider=provider)
     response = Response("", 302, {"Location": attempt.return_to, "Cache-Control": "no-store"})
     tokens = call.services.tokens

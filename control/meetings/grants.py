@@ -36,10 +36,13 @@ def role_of_newcomer(meeting: MeetingRow, *, host: bool) -> Role:
 
 def first_state(meeting: str, settings: MeetingSettings) -> DesiredState:
     """Return the initial desired state of a meeting."""
-    return DesiredState(
-        room=meeting,
-        version=1,
-        locked=settings.locked,
+    return with_settings(DesiredState(room=meeting, version=1, locked=settings.locked), settings)
+
+
+def with_settings(state: DesiredState, settings: MeetingSettings) -> DesiredState:
+    """Return a desired state with a meeting's settings, except for the lock, which hosts turn on and off by itself."""
+    return msgspec.structs.replace(
+        state,
         captions=settings.captions,
         e2ee=settings.e2ee,
         consent=settings.consent,

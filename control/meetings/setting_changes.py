@@ -54,12 +54,8 @@ async def _apply(
 
     def edit(state: DesiredState) -> DesiredState:
         return msgspec.structs.replace(
-            state,
+            grants.with_settings(state, settings),
             locked=locked,
-            captions=settings.captions,
-            e2ee=settings.e2ee,
-            consent=settings.consent,
-            notice=settings.recording_notice,
             participants={**state.participants, **_rights(state, people, settings, before)},
         )
 

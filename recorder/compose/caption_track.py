@@ -1,5 +1,6 @@
 """Captions as a track of a film: timed text in MP4 (mov_text, 3GPP TS 26.245), WebVTT in WebM (W3C)."""
 
+import html
 import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -71,5 +72,5 @@ def _timed_text(text: str) -> bytes:
 
 def _webvtt(text: str) -> bytes:
     """Return a cue's payload; an empty line would end it."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = html.escape(text, quote=False)
     return "\n".join(line for line in safe.splitlines() if line.strip()).encode()

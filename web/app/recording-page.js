@@ -76,7 +76,7 @@ function clipView({ recording, composition }, captions, files, context, save, un
   document.title = titleOf(recording.title);
   const video = h('video', { class: 'watch-film', src: files + composition.file, controls: true, preload: 'metadata', playsinline: true, 'aria-label': t('film.label') });
   context.signal.addEventListener('abort', () => video.pause());
-  void import('./text-track.js').then(({ addCaptions }) => addCaptions(video, captions));
+  addCaptions(video, captions);
   /** @param {number} ms */
   const seek = (ms) => {
     video.currentTime = ms / 1000;
@@ -98,6 +98,11 @@ function clipView({ recording, composition }, captions, files, context, save, un
       h('div', { class: 'row-actions' }, save)),
     lines.length > 0 && h('section', { class: 'card clip-lines', 'aria-label': t('clips.said') }, ...lines),
     until);
+}
+
+/** Give a video its captions. @param {HTMLVideoElement} video @param {any[]} captions */
+function addCaptions(video, captions) {
+  void import('./text-track.js').then((track) => track.addCaptions(video, captions));
 }
 
 /** @param {any} recording @param {...any} actions */
@@ -138,7 +143,7 @@ function watch(detail, captions, files, context, make = false, more = {}) {
     move: video ? (ms) => (video.currentTime = ms / 1000) : null,
   });
   if (video) {
-    void import('./text-track.js').then(({ addCaptions }) => addCaptions(video, captions));
+    addCaptions(video, captions);
     const from = Number(new URLSearchParams(location.hash.slice(1)).get('t'));
     if (from > 0) video.addEventListener('loadedmetadata', () => (video.currentTime = from), { once: true });
     video.addEventListener('timeupdate', () => {

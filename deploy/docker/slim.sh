@@ -9,6 +9,11 @@ rm -rf "$site"/onnx/backend "$site"/onnx/fuzz "$site"/onnx/reference "$site"/onn
     "$site"/onnxruntime/quantization "$site"/onnxruntime/datasets "$site"/numpy/f2py
 # Pillow reads PNG, JPEG, WebP and GIF here, and its support for AVIF is a third of its libraries.
 rm -f "$site"/PIL/_avif.*.so "$site"/pillow.libs/libavif-*.so*
+# NumPy's modules for its own tests.
+rm -f "$site"/numpy/_core/_simd.*.so "$site"/numpy/_core/_*_tests.*.so
+# minio uses two ciphers of PyCryptodome, webauthn one of 120 modules of ASN.1.
+rm -rf "$site"/Crypto/IO "$site"/Crypto/Math "$site"/Crypto/PublicKey "$site"/Crypto/Signature
+find "$site"/pyasn1_modules -name 'rfc*' ! -name 'rfc5280.*' -delete
 # The image of Python has the time zones of Debian, which come first.
 if [ -d /usr/share/zoneinfo/Europe ]; then rm -rf "$site"/tzdata/zoneinfo; fi
 # For C programs; Python's module contains it.

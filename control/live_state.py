@@ -8,6 +8,7 @@ import time
 import redis.asyncio as redis
 from prometheus_client import Counter
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 _FAILURES = Counter("parley_control_redis_failures_total", "Calls to Redis that failed")
 _REST_SECONDS = 1.0
@@ -62,11 +63,16 @@ class LiveState:
             self._failed(error)
 
     async def ping(self) -> str | None:
-        """Return an error if Redis does not answer, or None if it does or is not configured."""
+        """Return an error if Redis cannot be used, or None if it can or is not configured.
+
+        Raises TimeoutError if it is late.
+        """
         if self._redis is None:
             return None
         try:
             await self._redis.ping()
+        except (RedisTimeout, TimeoutError) as error:
+            raise TimeoutError from error
         except (RedisError, OSError):
             return "does not answer"
         return None

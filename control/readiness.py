@@ -110,6 +110,8 @@ def _reason(check: Check, task: asyncio.Task[str | None]) -> str | None:
     error = task.exception()
     if error is None:
         return task.result()
+    if isinstance(error, TimeoutError):
+        return _LATE
     if not isinstance(error, OSError):
         _log.error("the readiness check of %s failed", check.name, exc_info=error)
     return describe(error)

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from control.config import ControlConfig
+from control.live_state import LiveState
 from control.readiness import Check, Readiness
 from tests.control.harness import People, serving
 from tests.control.restartable import RestartableServer
@@ -124,6 +125,26 @@ async def test_one_late_answer_is_no_outage(caplog: pytest.LogCaptureFixture, mo
         await asyncio.gather(watching, return_exceptions=True)
         await readiness.close()
     assert caplog.messages == ["unavailable: files: does not answer in time"]
+
+
+async def test_a_silent_redis_is_late() -> None:
+    """Its own client waits for less time than readiness does. One late answer must count as such all the same."""
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(never, "127.0.0.1", 0)
+    state = LiveState(f"redis://127.0.0.1:{silent.sockets[0].getsockname()[1]}/0")
+    readiness = Readiness(Check("redis", state.ping))
+    try:
+        assert await readiness.look() == ("degraded", {"redis": "does not answer in time"})
+        silent.close()
+        assert await readiness.look() == ("degraded", {"redis": "does not answer"})
+    finally:
+        await readiness.close()
+        await state.close()
+        silent.close()
 
 
 def family(pid: int) -> list[int]:

@@ -11,7 +11,7 @@ from foundation.etcd import EtcdRefused, EtcdUnavailable
 from foundation.failures import describe
 
 _LONGEST_PAUSE = 30.0
-_SAY_AGAIN_SECONDS = 60.0
+_SAY_AGAIN_SECONDS = 600.0  # as for other outages
 _away: "weakref.WeakSet[EtcdOutage]" = weakref.WeakSet()
 """The users of etcd in this process that cannot use it now."""
 
@@ -24,6 +24,7 @@ class EtcdOutage:
         self._log = log
         self._pause = pause_seconds
         self._refusals = Backoff(_LONGEST_PAUSE, first=pause_seconds)
+        self._said = ""
         self._said_at = 0.0
         self.reason = ""
         """The reason that etcd cannot be used; empty while it can."""
@@ -35,12 +36,12 @@ class EtcdOutage:
 
     def begin(self, reason: str) -> None:
         """Note the reason that etcd cannot be used. The process logs the first one at once, and further reasons of the
-        same user at most once a minute.
+        same user every ten minutes at most.
         """
         now = time.monotonic()
-        is_news = self in _away and reason != self.reason and now - self._said_at > _SAY_AGAIN_SECONDS
-        if not _away or (self._said_at and is_news):
-            self._said_at = now
+        is_news = self._said not in ("", reason) and now - self._said_at > _SAY_AGAIN_SECONDS
+        if not _away or is_news:
+            self._said, self._said_at = reason, now
             self._log.warning("%s: etcd: %s", self._consequence, reason)
         _away.add(self)
         self.reason = reason
@@ -51,6 +52,5 @@ class EtcdOutage:
             _away.discard(self)
             if not _away:
                 self._log.warning("etcd is back")
-        self._said_at = 0.0
-        self.reason = ""
+        self._said = self.reason = ""
         self._refusals.reset()

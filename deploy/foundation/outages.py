@@ -2,7 +2,8 @@
 
 from foundation.failures import describe
 
-_AGAIN_SECONDS = 60.0
+_AGAIN_SECONDS = 600.0
+"""Clients give several reasons for one outage: a broken connection, then a refused one. Readiness has the latest."""
 
 
 class Outages:
@@ -15,7 +16,7 @@ class Outages:
         self._said_at = 0.0
 
     def note(self, failure: Exception | str | None, now: float) -> str | None:
-        """Note the outcome of a call: the reason for a failure, or None. Log new reasons once a minute at most."""
+        """Note the outcome of a call: the reason for a failure, or None. Further reasons are news every ten minutes."""
         if failure is None:
             return self._over(now)
         reason = describe(failure) if isinstance(failure, Exception) else failure

@@ -24,6 +24,8 @@ from tests.support.waiting import until
 HERE_ADDRESS, ADDRESS = "10.231.7.1", "10.231.7.2"
 LINK, TABLE, GROUP = "parley-docker", "parley_containers", "parley-containers"
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+CONTAINERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def docker_daemon(home: Path) -> Iterator[DockerDaemon]:
     with one_at_a_time(), tempfile.TemporaryDirectory(prefix="parley-docker-") as place:
         remove_leftovers()
         before = surroundings()
+        share_processors()
         socket, log = Path(place) / "docker.sock", home / "dockerd.log"
         forwarding = FORWARDING.read_text()
         with log.open("wb") as output:
@@ -131,6 +134,17 @@ def command(home: Path, place: Path, socket: Path) -> list[str]:
     waiting = f'until [ -e {place}/go ]; do sleep 0.05; done; exec "$@"'
     unshared = ["unshare", "--fork", "--kill-child", "--pid", "--mount", "--mount-proc", "--net"]
     return ["setpriv", "--pdeathsig", "KILL", *unshared, "tini", "--", "sh", "-c", waiting, "dockerd", *daemon]
+
+
+def share_processors() -> None:
+    """Give the control group of all containers the processor time of as many processes.
+
+    By default it gets that of a single process outside, such as one of the browsers, which starves the containers.
+    """
+    older, newer = CONTROL_GROUPS / "cpu" / GROUP / "cpu.shares", CONTROL_GROUPS / GROUP / "cpu.weight"
+    file, share = (older, 1024) if older.parent.parent.is_dir() else (newer, 100)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(str(share * CONTAINERS))
 
 
 def first_process(process: "subprocess.Popen[bytes]") -> int | None:
@@ -220,7 +234,7 @@ def remove_leftovers() -> None:
     """Remove the leftovers of a killed run: the table, the link, control groups."""
     subprocess.run(["nft", "delete", "table", "ip", TABLE], check=False, capture_output=True)
     subprocess.run(["ip", "link", "delete", LINK], check=False, capture_output=True)
-    groups = [*Path("/sys/fs/cgroup").glob(f"*/{GROUP}"), *Path("/sys/fs/cgroup").glob(GROUP)]
+    groups = [*CONTROL_GROUPS.glob(f"*/{GROUP}"), *CONTROL_GROUPS.glob(GROUP)]
     deadline = time.monotonic() + 10
     for top in groups:
         for directory, _, _ in os.walk(top, topdown=False):
@@ -239,7 +253,7 @@ def surroundings() -> set[str]:
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         said |= {f"{' '.join(asked)}: {line}" for line in done.stdout.splitlines() if related(line)}
     said |= {f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if related(line)}
-    said |= {f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"*/{GROUP}")}
+    said |= {f"cgroup {path}" for path in CONTROL_GROUPS.glob(f"*/{GROUP}")}
     said.add(f"ip_forward {FORWARDING.read_text().strip()}")
     return said
 

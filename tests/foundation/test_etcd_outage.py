@@ -38,3 +38,16 @@ def test_two_users_of_one_process_are_one_outage(caplog: pytest.LogCaptureFixtur
     assert second.reason == "refused"
     second.end()
     assert [one.getMessage() for one in caplog.records][1:] == ["etcd is back"]
+
+
+def test_another_reason_is_logged_after_ten_minutes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watch that breaks, and a server that is not there, are one outage for as long."""
+    times = iter((1.0, 2.0, 590.0, 602.0, 2000.0))
+    monkeypatch.setattr("foundation.etcd_outage.time.monotonic", lambda: next(times))
+    outage = EtcdOutage("not registered", logging.getLogger("t"))
+    for reason in ("broken", "refused", "refused", "refused", "refused"):
+        outage.failed(EtcdUnavailable(reason))
+    outage.end()
+    assert caplog.messages == ["not registered: etcd: broken", "not registered: etcd: refused", "etcd is back"]

@@ -318,9 +318,10 @@ class Progress(Received, Voice, Protocol):
     `first` to `highest`. `jitter` is RFC 3550's, in clock units. `frames` counts RTP timestamps; `timestamp` is the
     newest (-1 before any), which first arrived at `timestamp_at`, and `timestamp_before` the one before it.
     `after_keyframe` is true if no frame has arrived since the newest keyframe. `last_arrival` is the arrival time of
-    the newest packet. Rates are those of the window that ended at `measured_at`, 0 if it contains a pause. `oversize`
-    counts packets of more than `OVERSIZE_BYTES`; `largest` is the size of the largest. The remaining fields concern
-    audio levels; see `sfu.machines.loudness`.
+    the newest packet. Rates are those of the window that ended at `measured_at`, 0 if it contains a pause, and
+    `temporal_layers` those of its packets, 1 for a stream without any. `oversize` counts packets of more than
+    `OVERSIZE_BYTES`; `largest` is the size of the largest. The remaining fields concern audio levels; see
+    `sfu.machines.loudness`.
     """
 
     @property
@@ -343,6 +344,8 @@ class Progress(Received, Voice, Protocol):
     def bits_per_second(self) -> float: ...
     @property
     def frame_rate(self) -> float: ...
+    @property
+    def temporal_layers(self) -> int: ...
     @property
     def oversize(self) -> int: ...
     @property

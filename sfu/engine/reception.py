@@ -372,6 +372,7 @@ class Reception:
             keyframe=packet.is_keyframe,
             padding=bool(flags & ArrivalFlag.PADDING),
             ours=packet.gap if packet.closes else 0,
+            temporal=packet.temporal,
         )
         if packet.is_keyframe and not stream.is_audio:
             flags |= ArrivalFlag.KEYFRAME

@@ -23,6 +23,7 @@ cdef void progress_take(
         progress.timestamp_at = packet.arrival
         progress.frames += 1
         progress.window_frames += 1
+    progress.window_temporal = max(progress.window_temporal, <int>packet.temporal)
     if size > OVERSIZE_BYTES:
         progress.oversize += 1
         progress.largest = max(progress.largest, size)
@@ -72,7 +73,8 @@ cdef void progress_measure(Progress *progress, int64_t arrival, int64_t size) no
         progress.bits_per_second = progress.window_bytes * 8e9 / elapsed if is_whole else 0.0
         progress.frame_rate = progress.window_frames * 1e9 / elapsed if is_whole else 0.0
         progress.measured_at = arrival
-        progress.window_bytes = progress.window_frames = 0
+        progress.temporal_layers = progress.window_temporal + 1
+        progress.window_bytes = progress.window_frames = progress.window_temporal = 0
 
 
 cdef void progress_hear(Progress *progress, int level, bint voice, int64_t arrival) noexcept nogil:
@@ -117,6 +119,7 @@ cdef class StreamProgress:
 
     def __cinit__(self):
         self.counted.timestamp = self.counted.timestamp_before = -1
+        self.counted.temporal_layers = 1
         self.counted.voice_level = 127
 
     @property
@@ -174,6 +177,10 @@ cdef class StreamProgress:
     @property
     def frame_rate(self):
         return self.counted.frame_rate
+
+    @property
+    def temporal_layers(self):
+        return self.counted.temporal_layers
 
     @property
     def oversize(self):

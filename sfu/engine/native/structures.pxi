@@ -85,6 +85,8 @@ cdef struct Progress:
     int64_t window_frames
     double bits_per_second
     double frame_rate
+    int window_temporal
+    int temporal_layers
     int64_t oversize
     int64_t largest
     double loudness

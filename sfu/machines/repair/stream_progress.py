@@ -36,9 +36,10 @@ class StreamProgress(Loudness):
         self.oversize = self.largest = 0
         self.measured_at = 0
         self.bits_per_second = self.frame_rate = 0.0
+        self.temporal_layers = 1
         self._jitter_16 = 0  # RFC 3550, A.8: scaled by 16
         self._jitter_timestamp = self._jitter_arrival = 0
-        self._window_bytes = self._window_frames = 0
+        self._window_bytes = self._window_frames = self._window_temporal = 0
 
     @property
     def jitter(self) -> int:
@@ -56,10 +57,11 @@ class StreamProgress(Loudness):
         keyframe: bool = False,
         padding: bool = False,
         ours: int = 0,
+        temporal: int = 0,
     ) -> None:
         """Take a packet (no duplicates) of `size` bytes; without a clock rate there is no jitter.
 
-        We dropped `ours` of the missing packets right before it.
+        We dropped `ours` of the missing packets right before it. `temporal` is its temporal layer.
         """
         self.packets += 1
         self.received += ours
@@ -71,6 +73,7 @@ class StreamProgress(Loudness):
             self.timestamp, self.timestamp_at = timestamp, arrival
             self.frames += 1
             self._window_frames += 1
+        self._window_temporal = max(self._window_temporal, temporal)
         if size > OVERSIZE_BYTES:
             self.oversize += 1
             self.largest = max(self.largest, size)
@@ -103,4 +106,5 @@ class StreamProgress(Loudness):
             self.bits_per_second = self._window_bytes * 8e9 / elapsed if is_whole else 0.0
             self.frame_rate = self._window_frames * 1e9 / elapsed if is_whole else 0.0
             self.measured_at = arrival
-            self._window_bytes = self._window_frames = 0
+            self.temporal_layers = self._window_temporal + 1
+            self._window_bytes = self._window_frames = self._window_temporal = 0

@@ -112,6 +112,10 @@ class IngressStream:
     def frame_rate(self) -> float:
         return 0.0 if self._has_no_rate else self.progress.frame_rate
 
+    @property
+    def temporal_layers(self) -> int:
+        return self.progress.temporal_layers
+
     def is_choppy(self, frames: int, rate: float) -> bool:
         """Return True if it has had fewer than `frames` so far, or has fewer than `rate` a second."""
         return not self._has_no_rate and (self.progress.frames < frames or 0 < self.progress.frame_rate < rate)

@@ -96,3 +96,15 @@ def test_vp9_spatial_layers_get_their_marker(engine: Engine) -> None:
     engine.switch_route(1, RouteSource(2, max_spatial=2, at_keyframe=False))
     batch = [publisher.protect(vp9(6 + s, 6000, picture=2, spatial=s, inter=False, marker=s == 2)) for s in range(3)]
     assert len(subscriber.received(engine.process(batch, 0))) == 3
+
+
+def test_a_stream_tells_its_temporal_layers(engine: Engine) -> None:
+    publisher, _ = one_to_one(engine)
+    assert engine.progress(1).temporal_layers == 1
+    for frame in range(80):
+        temporal = (0, 2, 1, 2)[frame % 4] if frame < 40 else 0
+        packet = vp8(100 + frame, frame * 4500, picture=frame, temporal=temporal, key=frame == 0)
+        engine.process([publisher.protect(packet, frame * 50_000_000)], frame * 50_000_000)
+        if frame == 30:
+            assert engine.progress(1).temporal_layers == 3
+    assert engine.progress(1).temporal_layers == 1

@@ -5,6 +5,9 @@ Steps, from the first to the last:
 * silence, and unread layers: sound of microphones into which nobody speaks is not forwarded, since single packets of
   sound are most of the work in many small rooms; in more and more rooms, the largest first, layers that nobody watches
   are not read at all; statistics, feedback and reports are sent less often;
+* slow tiles: in more and more rooms, the largest first, small pictures of all but the last speaker are sent with their
+  lowest temporal layer alone, a quarter of the frames that Chromium sends in VP8. Nothing is paused, and no keyframe is
+  needed in either direction. Streams without temporal layers stay as they are;
 * speakers only: in more and more rooms, the largest first, all cameras are paused but that of the last speaker;
 * small pictures: in more and more rooms, the largest first, cameras are sent as small pictures only;
 * sound only: in more and more rooms, the largest first, cameras are paused;
@@ -18,7 +21,9 @@ policy has its share of the time anyway, and would use all that video leaves. A 
 gets two seconds to catch up: what has waited meanwhile, and what the sockets lost, says nothing about the load.
 
 Cameras of those who listen go before large pictures, since they cost much for what they show: a small picture is many
-single packets, each with its own system call, and each camera costs reading, feedback and decisions. A large picture is
+single packets, each with its own system call, and each camera costs reading, feedback and decisions. For the same
+reason, tiles of large rooms become slow before anything is paused: a tile that moves a few times a second still shows
+who is there. A large picture is
 runs of packets, which are sent together: making it small saves little.
 
 If packets are in time, as many steps are taken back as fit the time to spare, by the cost of a step. If that was too
@@ -47,12 +52,13 @@ _STEPS_FOR_ALL = 10  # steps at once if no packet was in time; fewer in proporti
 _MOST_STEPS = 5  # the most steps at once
 _STOPPED_NS = 2_000_000_000  # after a moment in which the process did not run
 _FULL = 0.9  # the share of time in use at which nothing more is taken back: a tenth is for keyframes and large frames
-_STEP_COST = 0.06  # the work that a step back adds, as a share of the work before
+_STEP_COST, _CHEAP_STEP_COST = 0.06, 0.03  # the work that a step back adds, as a share of the work before
 _AVERAGED, _LEAST_AVERAGED = 5, 3  # windows whose share of time in use is averaged
 _LEAST_BUSY = 0.01
 _MOST_BACK = 8  # the most steps back at once
 _TRIED_AFTER = 4  # waits after which one step back is tried without time to spare
 _UNREAD_STEPS = 4
+_SLOW_STEPS = 4
 _SPEAKER_STEPS = 10
 _SMALL_STEPS = 5
 _SOUND_STEPS = 10
@@ -65,7 +71,8 @@ _SILENCE_NS = 30_000_000_000
 look like time to spare for all that was left out before."""
 
 _FIRST_UNREAD = 1
-_FIRST_SPEAKER = _FIRST_UNREAD + _UNREAD_STEPS
+_FIRST_SLOW = _FIRST_UNREAD + _UNREAD_STEPS
+_FIRST_SPEAKER = _FIRST_SLOW + _SLOW_STEPS
 _FIRST_SMALL = _FIRST_SPEAKER + _SPEAKER_STEPS
 _FIRST_SOUND = _FIRST_SMALL + _SMALL_STEPS
 LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
@@ -73,7 +80,7 @@ LAST_STEP = _FIRST_SOUND + _SOUND_STEPS
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """The work left out. `silence` is the sound of silent microphones. `unread`, `speaker_only`, `small` and
+    """The work left out. `silence` is the sound of silent microphones. `unread`, `slow`, `speaker_only`, `small` and
     `sound_only` are shares of all participants, 0 to 1; the largest rooms come first, and in a room those who have not
     spoken. `sparing` makes statistics, feedback and reports rarer.
     """
@@ -81,6 +88,7 @@ class Shed:
     silence: bool = False
     sparing: bool = False
     unread: float = 0.0
+    slow: float = 0.0
     speaker_only: float = 0.0
     small: float = 0.0
     sound_only: float = 0.0
@@ -160,6 +168,7 @@ class Shedding:
             silence=True,
             sparing=True,
             unread=_share(self.step - _FIRST_UNREAD + 1, _UNREAD_STEPS),
+            slow=_share(self.step - _FIRST_SLOW + 1, _SLOW_STEPS),
             speaker_only=_share(self.step - _FIRST_SPEAKER + 1, _SPEAKER_STEPS),
             small=_share(self.step - _FIRST_SMALL + 1, _SMALL_STEPS),
             sound_only=_share(self.step - _FIRST_SOUND + 1, _SOUND_STEPS),
@@ -180,7 +189,7 @@ class Shedding:
             self._pending_at = now
         changed_at = max(self._left_out_at, self._took_back_at, self._pending_at)
         self._busy.append(measured.busy)
-        if not (is_media_late if self.step >= _FIRST_SPEAKER else is_short):
+        if not (is_media_late if self.step >= _FIRST_SLOW else is_short):
             self._take_back(measured, now)
         elif now - changed_at >= _EFFECT_NS and not self._is_enough(measured):
             # The smaller value of two windows, since a pause affects only one.
@@ -225,7 +234,7 @@ class Shedding:
             back = min(max(1, 2 * self._back), _MOST_BACK) if measured.behind >= _FAR_BEHIND_NS else 1
         if self.step and back:
             self._back = back
-            self.step = max(_FIRST_SPEAKER - 1 if measured.is_short else 0, self.step - self._back)
+            self.step = max(_FIRST_SLOW - 1 if measured.is_short else 0, self.step - self._back)
             self._took_back_at = now
             self._busy.clear()
 
@@ -233,8 +242,14 @@ class Shedding:
         """Return the number of steps back for which there is time."""
         if len(self._busy) < _LEAST_AVERAGED:
             return 0
-        busy = max(sum(self._busy) / len(self._busy), _LEAST_BUSY)
-        return min(max(0, int((_FULL / busy - 1) / _STEP_COST)), _MOST_BACK)
+        to_spare = _FULL / max(sum(self._busy) / len(self._busy), _LEAST_BUSY) - 1
+        back = 0
+        for step in range(self.step, max(0, self.step - _MOST_BACK), -1):
+            to_spare -= _STEP_COST if step >= _FIRST_SPEAKER else _CHEAP_STEP_COST
+            if to_spare < 0:
+                break
+            back += 1
+        return back
 
 
 def _share(step: int, steps: int) -> float:

@@ -14,7 +14,15 @@ from sfu.machines.layers.layer_allocator import PAUSED, Demand, Rank
 from sfu.machines.layers.size import full_height, useful_layers
 from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, CostChange, LayerLadder
-from sfu.peers.layers.layer_options import ALL_LAYERS, LayerOption, keeping_resolution, options_of, share_of, up_to
+from sfu.peers.layers.layer_options import (
+    ALL_LAYERS,
+    LayerOption,
+    keeping_resolution,
+    options_of,
+    share_carried,
+    slowest,
+    up_to,
+)
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.downtrack import DownTrack
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
@@ -258,7 +266,7 @@ class Adaptation:
         return is_other or CostChange.LAYERS in changes
 
     def _choose_left_out(self) -> bool:
-        """Choose the tracks that are left out; return whether any is paused, or small, that was not, or no longer."""
+        """Choose the tracks that are left out; return whether viewers see any of them differently from now on."""
         if self._speaker is not None:
             self._spoke.pop(self._speaker, None)
             self._spoke[self._speaker] = None
@@ -266,7 +274,7 @@ class Adaptation:
                 self._spoke = {who: None for who in self._spoke if who in self._room.participants}
         before = self._left_out
         self._left_out = choose_left_out(self._restriction, self._videos.values(), self._spoke)
-        others = (self._left_out.paused ^ before.paused) | (self._left_out.small ^ before.small)
+        others = self._left_out.differing(before)
         for track in others & self._ladders.keys():
             self._ladders[track].changes += 1
         if others:
@@ -423,7 +431,10 @@ class Adaptation:
         if uptrack.track in self._left_out.small:
             shown = min(shown or _SMALL_HEIGHT, _SMALL_HEIGHT)
         useful = options[: useful_layers(len(options), height, shown)]
-        return keeping_resolution(useful, uptrack.layers) if uptrack.source is Source.SCREEN else useful
+        if uptrack.source is Source.SCREEN:
+            return keeping_resolution(useful, uptrack.layers)
+        is_slow = uptrack.track in self._left_out.slow and 0 < downtrack.wanted.height <= _SMALL_HEIGHT
+        return slowest(useful, uptrack.layers) if is_slow else useful
 
     def _demand(self, downtrack: DownTrack, options: list[LayerOption], participant: str) -> Demand[str]:
         uptrack = downtrack.uptrack
@@ -445,7 +456,8 @@ class Adaptation:
     def _carried(self, shown: dict[str, DownTrack]) -> float:
         """Return the cost of the pictures that flow now."""
         return sum(
-            self._ladders[track].cost(downtrack.stream) * share_of(self._videos[track].layers, downtrack.layer)
+            self._ladders[track].cost(downtrack.stream)
+            * share_carried(downtrack.stream, self._videos[track].layers, downtrack.layer)
             for track, downtrack in shown.items()
             if downtrack.stream is not None
         )

@@ -11,11 +11,13 @@ from sfu.peers.publish.uptrack import UpTrack
 @dataclass(frozen=True, slots=True)
 class Restriction:
     """The restrictions of a room while its node is overloaded, each for a share of its cameras, 0 to 1: `unread` leaves
-    out unwatched layers, `speaker_only` pauses cameras except the last speaker's, `small` leaves out large layers, and
-    `sound_only` pauses cameras. `screens` pauses screens.
+    out unwatched layers, `slow` leaves small pictures their lowest temporal layers, `speaker_only` pauses cameras
+    except the last speaker's, `small` leaves out large layers, and `sound_only` pauses cameras. `screens` pauses
+    screens.
     """
 
     unread: float = 0.0
+    slow: float = 0.0
     speaker_only: float = 0.0
     small: float = 0.0
     sound_only: float = 0.0
@@ -27,8 +29,13 @@ class LeftOut:
     """The tracks to which the parts of a restriction apply."""
 
     unread: frozenset[str] = frozenset()
+    slow: frozenset[str] = frozenset()
     small: frozenset[str] = frozenset()
     paused: frozenset[str] = frozenset()
+
+    def differing(self, other: "LeftOut") -> frozenset[str]:
+        """Return the tracks that viewers see differently."""
+        return (self.slow ^ other.slow) | (self.small ^ other.small) | (self.paused ^ other.paused)
 
 
 NO_RESTRICTION = Restriction()
@@ -53,6 +60,7 @@ def choose_left_out(restriction: Restriction, videos: Iterable[UpTrack], spoke: 
     paused = {*_first(shown[:-1], restriction.speaker_only), *_first(shown, restriction.sound_only)}
     return LeftOut(
         frozenset(_first(cameras, restriction.unread) + (_first(screens, 1.0) if restriction.unread else [])),
+        frozenset(_first(shown[:-1], restriction.slow)),
         frozenset(_first(shown, restriction.small)),
         frozenset(paused.union(_first(screens, 1.0) if restriction.screens else [])),
     )

@@ -24,11 +24,12 @@ def ration(context: Context, rooms: Iterable[LiveRoom], shed: Shed, now: int) ->
     changed = []
     for room in ordered:
         people = len(room.participants)
-        unread, speaker_only, small, sound_only = (
+        unread, slow, speaker_only, small, sound_only = (
             max(0.0, min(1.0, (share * everyone - before) / max(people, 1)))
-            for share in (shed.unread, shed.speaker_only, shed.small, shed.sound_only)
+            for share in (shed.unread, shed.slow, shed.speaker_only, shed.small, shed.sound_only)
         )
-        if room.adaptation.restrict(Restriction(unread, speaker_only, small, sound_only, shed.screens), now):
+        restriction = Restriction(unread, slow, speaker_only, small, sound_only, shed.screens)
+        if room.adaptation.restrict(restriction, now):
             changed.append(room)
         before += people
     return changed

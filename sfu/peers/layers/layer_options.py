@@ -17,6 +17,7 @@ from sfu.peers.publish.ingress_stream import IngressStream
 _ALL = 255
 _SHARES = {1: (1.0,), 2: (0.3, 1.0), 3: (0.12, 0.4, 1.0)}
 _TEMPORAL_SHARES = {1: (1.0,), 2: (0.6, 1.0), 3: (0.4, 0.6, 1.0)}
+_MOST_TEMPORAL = max(_TEMPORAL_SHARES)
 _MODE = re.compile(r"L([1-3])T([1-3])(h|_KEY(_SHIFT)?)?")
 _MOST = {Codec.VP8: (1, 3), Codec.VP9: (3, 3), Codec.AV1: (3, 3)}
 
@@ -80,6 +81,15 @@ def keeping_resolution(options: Sequence[LayerOption], layers: Layer) -> list[La
     ]
 
 
+def slowest(options: Sequence[LayerOption], layers: Layer) -> list[LayerOption]:
+    """Return the options at their lowest frame rates; streams without temporal layers stay whole."""
+    slow = [option.layer._replace(temporal=0) for option in options]
+    return [
+        LayerOption(option.stream, layer, share_carried(option.stream, layers, layer))
+        for option, layer in zip(options, slow, strict=True)
+    ]
+
+
 def up_to(options: Sequence[LayerOption], layers: Layer, highest: Layer) -> list[LayerOption]:
     """Return the distinct options after limiting each to `highest`."""
     found: dict[tuple[IngressStream, Layer], LayerOption] = {}
@@ -95,6 +105,11 @@ def name_of(layers: Layer, carried: Layer) -> str:
         return ""
     spatial, temporal = (min(top + 1, count) for top, count in zip(carried, layers, strict=True))
     return f"L{spatial}T{temporal}"
+
+
+def share_carried(stream: IngressStream, layers: Layer, carried: Layer) -> float:
+    """Return `share_of` a stream that may have more temporal layers than its publisher told, as Chromium's VP8 has."""
+    return share_of(Layer(layers.spatial, max(layers.temporal, min(stream.temporal_layers, _MOST_TEMPORAL))), carried)
 
 
 def share_of(layers: Layer, carried: Layer) -> float:

@@ -21,6 +21,7 @@ TICK = TICK_NS / SECOND
 SOUND, READING, PICTURES, POLICY = 0.14, 0.12, 0.27, 0.47
 SPOKEN = 0.35  # share of the cost of sound that remains if silent microphones rest
 UNREAD = 0.5  # share of the cost of a room's reading that remains if unwatched layers are not read
+SLOW, SLOW_SHOWN = 0.75, 0.85  # shares of the cost and of the packets of a room's video that remain if tiles are slow
 SPEAKER, SPEAKER_SHOWN = 0.5, 0.6  # shares of the cost and of the packets of a room's video that remain: the speaker's
 SMALL, SMALL_SHOWN = 0.8, 0.45  # the same if it is small: runs of packets cost little
 SPEAKER_POLICY, NO_POLICY = 0.75, 0.55  # shares of policy's work for a room with fewer cameras, and without any
@@ -35,6 +36,7 @@ KEYFRAME = 0.06  # the extra cost of a keyframe, in seconds of its stream
 KEYFRAMES_A_SECOND, ROUND_TRIP_NS = 100, 100_000_000
 POLICY_SHARE, POLICY_SHARE_BESIDE_MEDIA = 0.5, 0.5  # its turns of 0.7 ms end with a decision, often later
 UNREAD_STEPS = 4  # the steps that nobody notices
+PAUSES_FROM = 9  # the step from which on pictures are paused
 
 
 @dataclass
@@ -158,7 +160,7 @@ class Node:
         for room, shed in enumerate(self.applied):
             ordinary = load * self.unevenness * PICTURES / self.rooms
             seconds, shown = ordinary * TICK, 1.0
-            for is_less, cost, share in ((shed.speaker_only, SPEAKER, SPEAKER_SHOWN), (shed.small, SMALL, SMALL_SHOWN)):
+            for is_less, cost, share in _reductions(shed):
                 seconds, shown = (seconds * cost, shown * share) if is_less else (seconds, shown)
             shown *= ordinary * TICK / seconds
             if self.keyframes.get(room, self.now + 1) <= self.now:
@@ -210,6 +212,7 @@ class Node:
             replace(
                 shed,
                 unread=float(room < shed.unread * self.rooms),
+                slow=float(room < shed.slow * self.rooms),
                 speaker_only=float(room < shed.speaker_only * self.rooms),
                 small=float(room < shed.small * self.rooms),
                 sound_only=float(room < shed.sound_only * self.rooms),
@@ -225,13 +228,25 @@ class Node:
 
     def _apply(self, room: int) -> None:
         before, self.applied[room] = self.applied[room], self.planned[room]
-        if _seen(before) != _seen(self.applied[room]):
+        if _needs_keyframe(before) != _needs_keyframe(self.applied[room]):
             self.keyframes_wanted.append(room)
 
 
-def _seen(shed: Shed) -> tuple[float, float, float]:
+def _seen(shed: Shed) -> tuple[float, float, float, float]:
     """Return what viewers notice."""
+    return shed.slow, *_needs_keyframe(shed)
+
+
+def _needs_keyframe(shed: Shed) -> tuple[float, float, float]:
+    """Return what begins and ends with a keyframe."""
     return shed.speaker_only, shed.small, shed.sound_only
+
+
+def _reductions(shed: Shed) -> list[tuple[float, float, float]]:
+    """Return what makes a room's video cheaper: whether it does, and the shares of cost and packets that remain."""
+    if shed.speaker_only:  # the slow tiles are those that are paused
+        return [(1.0, SPEAKER, SPEAKER_SHOWN), (shed.small, SMALL, SMALL_SHOWN)]
+    return [(shed.slow, SLOW, SLOW_SHOWN)]
 
 
 def _cameras(shed: Shed) -> float:
@@ -311,7 +326,7 @@ def test_what_is_left_out_settles() -> None:
     """Rooms do not lose and regain their video all the time."""
     node = Node()
     node.run(10, 2.0)
-    steps = [tick.step for tick in node.run(60, 2.0)]
+    steps = [max(tick.step, PAUSES_FROM - 1) for tick in node.run(60, 2.0)]
     assert max(steps) - min(steps) <= 5
     assert sum(abs(one - other) for one, other in itertools.pairwise(steps)) <= 90
 
@@ -324,22 +339,26 @@ def test_no_load_is_too_much_for_sound() -> None:
     assert ticks[-1].step > 10
 
 
-def test_the_order_is_reports_then_listeners_then_small_pictures_then_sound_only_then_screens() -> None:
+def test_the_order_is_reports_then_slow_tiles_then_listeners_then_small_pictures_then_sound_only_then_screens() -> None:
     seen: list[Shed] = []
     shedding = Shedding()
     for step in range(LAST_STEP + 1):
         shedding.step = step
         seen.append(shedding.shed)
     assert seen[0] == NOTHING
+    assert seen[PAUSES_FROM - 1].speaker_only == 0 < seen[PAUSES_FROM].speaker_only
     assert seen[1] == Shed(silence=True, sparing=True, unread=0.25)
     for before, shed in itertools.pairwise(seen):
-        assert shed.unread >= before.unread and shed.speaker_only >= before.speaker_only
+        assert shed.unread >= before.unread and shed.slow >= before.slow and shed.speaker_only >= before.speaker_only
         assert shed.small >= before.small and shed.sound_only >= before.sound_only
-        assert shed.unread == 1 or shed.speaker_only == 0
+        assert shed.unread == 1 or shed.slow == 0
+        assert shed.slow == 1 or shed.speaker_only == 0
         assert shed.speaker_only == 1 or shed.small == 0
         assert shed.small == 1 or shed.sound_only == 0
         assert not shed.screens or shed.sound_only == 1
-    assert seen[-1] == Shed(silence=True, sparing=True, unread=1, speaker_only=1, small=1, sound_only=1, screens=True)
+    assert seen[-1] == Shed(
+        silence=True, sparing=True, unread=1, slow=1, speaker_only=1, small=1, sound_only=1, screens=True
+    )
 
 
 def test_policy_that_is_late_alone_costs_no_pictures() -> None:

@@ -31,6 +31,8 @@ SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
 ONE_SIZE = {"": (1280, 720)}
 _KEY = bytes.fromhex("10 500000 9d012a")
 _DELTA = bytes.fromhex("1051")
+_TEMPORAL = ((0, 0), (2, 1), (1, 1), (2, 0))
+"""Temporal layers of Chromium's frames in VP8, and whether a frame refers to the lowest layer alone."""
 _FRAME_NS = 33 * MS
 _SOUND_NS = 20 * MS
 _PATIENCE_NS = SECOND  # libwebrtc's is three
@@ -53,12 +55,13 @@ class Camera:
         self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + layers])
         self.resting: set[str] = set()
         self.sound, self.level = 4, 30
-        self.speaks = self.is_muted = False
+        self.speaks = self.is_muted = self.has_temporal_layers = False
         self.rates = dict(RATES) if len(sizes) > 1 else dict.fromkeys(sizes, RATES["f"])
         self._ssrcs = {rid: first + place for place, rid in enumerate(sizes)}
         self._audio_ssrc = 1000 + number
         self._seqs = dict.fromkeys(sizes, 1)
         self._frames = self._sounds = 0
+        self._since_key = dict.fromkeys(sizes, 0)
         self._asked: set[int] = set(self._ssrcs.values())
         self._seen = 0
         self._transport_seq = 0
@@ -95,6 +98,7 @@ class Camera:
                 continue
             ssrc = self._ssrcs[rid]
             is_key = ssrc in self._asked
+            self._since_key[rid] = 0 if is_key else self._since_key[rid] + 1
             self._asked.discard(ssrc)
             size = rate * 33 // 8000 * (_KEYFRAME_FACTOR if is_key else 1)
             self.client.send(*(self._packet(rid, ssrc, part, is_key, size) for part in range(0, size, _PACKET)))
@@ -102,6 +106,10 @@ class Camera:
     def _packet(self, rid: str, ssrc: int, part: int, is_key: bool, size: int) -> RtpPacket:
         start = _KEY + b"".join(length.to_bytes(2, "little") for length in self._sizes[rid]) if is_key else _DELTA
         head = start if part == 0 else bytes([0])
+        if self.has_temporal_layers:
+            layer, is_sync = _TEMPORAL[self._since_key[rid] % len(_TEMPORAL)]
+            lowest = self._since_key[rid] // len(_TEMPORAL) & 0xFF
+            head = bytes([head[0] | 0x80, 0x60, lowest, layer << 6 | is_sync << 5]) + head[1:]
         seq = self._seqs[rid]
         self._seqs[rid] += 1
         packet = video(self._transport_seq, head + bytes(max(1, min(_PACKET, size - part))), ssrc, rid=rid, mid="1")

@@ -1,9 +1,13 @@
 """Rationing among rooms while their node is overloaded, in simulated time: its order, its notices, its end."""
 
+from itertools import pairwise
+
 import pytest
 
 from sfu.api import signaling
+from sfu.api.signaling_values import WantedTrack
 from sfu.engine.contract import Drop
+from sfu.formats import rtcp, vp8
 from sfu.machines.shedding import NOTHING, Shed
 from tests.sfu.rooms.simulcast_call import ONE_SIZE, Call
 from tests.sfu.rooms.stage import MS, Stage
@@ -68,6 +72,82 @@ def test_pictures_are_small_and_large_again(call: Call) -> None:
     ration(call, NOTHING)
     call.run(2)
     assert call.carried() == "f"
+
+
+def show(call: Call, height: int) -> None:
+    call.stage.say(call.bob, signaling.Subscribe(tracks=[WantedTrack(track=call.cameras[0].track, height=height)]))
+
+
+def temporal_layers(call: Call, seconds: float) -> set[int]:
+    """Return the temporal layers of the pictures that come in a while."""
+    before = len(call.viewer.client.rtp)
+    call.run(seconds)
+    pictures = [packet for packet in call.viewer.client.rtp[before:] if packet.payload_type != 111]
+    assert all(later.seq - earlier.seq in (1, 1 - 0x10000) for earlier, later in pairwise(pictures))
+    return {vp8.parse(packet.payload).temporal_layer or 0 for packet in pictures}
+
+
+@pytest.fixture
+def meeting() -> Call:
+    """A camera with temporal layers, and another whose owner speaks."""
+    made = Call(WIDE, cameras=2)
+    made.cameras[0].has_temporal_layers = True
+    made.cameras[1].level, made.cameras[0].level = 10, 100
+    made.stage.say(made.bob, signaling.Subscribe(tracks=[WantedTrack(track=made.cameras[1].track, on=False)]))
+    show(made, 180)
+    made.run(4)
+    assert made.carried() == "q"
+    return made
+
+
+def test_small_tiles_are_slow_and_then_whole_again_without_a_keyframe(meeting: Call) -> None:
+    assert temporal_layers(meeting, 1) == {0, 1, 2}
+    asked = len(meeting.cameras[0].client.feedback(rtcp.PictureLoss))
+    ration(meeting, Shed(sparing=True, unread=1, slow=1))
+    meeting.run(0.3)
+    assert temporal_layers(meeting, 1) == {0}
+    assert pauses(meeting) == []
+    ration(meeting, NOTHING)
+    meeting.run(0.3)
+    assert temporal_layers(meeting, 1) == {0, 1, 2}
+    assert len(meeting.cameras[0].client.feedback(rtcp.PictureLoss)) == asked
+
+
+def test_large_pictures_and_the_last_speaker_keep_all_their_frames(meeting: Call) -> None:
+    show(meeting, 720)
+    meeting.run(5)
+    assert meeting.carried() == "f"
+    ration(meeting, Shed(sparing=True, unread=1, slow=1))
+    meeting.run(1)
+    assert temporal_layers(meeting, 1) == {0, 1, 2}
+    show(meeting, 180)
+    meeting.run(1)
+    assert temporal_layers(meeting, 1) == {0}
+    meeting.cameras[0].level, meeting.cameras[1].level = 10, 100
+    meeting.run(4)
+    assert temporal_layers(meeting, 1) == {0, 1, 2}
+
+
+def test_slow_tiles_are_counted_at_what_they_cost(meeting: Call) -> None:
+    def wanted() -> float:
+        (room,) = meeting.stage.node.rooms.values()
+        subscriber = room.adaptation._subscribers[meeting.bob.membership.participant.participant]
+        return subscriber.reprice() - subscriber.audio
+
+    whole = wanted()
+    ration(meeting, Shed(sparing=True, unread=1, slow=1))
+    meeting.run(1)
+    assert wanted() == pytest.approx(0.4 * whole, rel=0.1)
+
+
+def test_a_stream_without_temporal_layers_stays_as_it_is(call: Call) -> None:
+    show(call, 180)
+    ration(call, Shed(sparing=True, unread=1, slow=1))
+    call.run(1)
+    assert call.carried() == "q"
+    before = len(call.viewer.pictures)
+    call.run(2)
+    assert len(call.viewer.pictures) - before > 50
 
 
 @pytest.mark.parametrize("obeys", [True, False])

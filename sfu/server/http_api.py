@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from foundation.node_secret import carries_node_secret
 from foundation.part_tls import require_certificate
@@ -16,8 +16,10 @@ from sfu.api.room_acts import Act, Done
 from sfu.rooms import acts, chat, statistics
 from sfu.server.cascade_links import CascadeLinks
 from sfu.server.driver import Driver
+from sfu.server.exposition import Pauses, exposition
 from sfu.server.first_state import FirstState
 from sfu.server.player_api import PlayerApi
+from sfu.server.quality_metrics import QualityMetrics
 from sfu.server.standalone_api import StandaloneApi
 from sfu.server.transports_api import TransportsApi
 
@@ -33,6 +35,7 @@ class HttpApi:
         driver: Driver,
         standalone: StandaloneApi,
         registry: CollectorRegistry,
+        quality: QualityMetrics,
         node_secret: str,
         *,
         transports: TransportsApi,
@@ -42,6 +45,7 @@ class HttpApi:
         self._driver = driver
         self._states = states
         self._registry = registry
+        self._quality = quality
         self._secret = node_secret
         self.ready: Callable[[], bool] = lambda: False
         self.app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[require_certificate])
@@ -152,7 +156,10 @@ class HttpApi:
         return web.Response(body=room.dump_flight("asked for", self._driver.now()))
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        pauses = Pauses()
+        await self._quality.look(pauses)
+        text = await exposition(self._registry, pauses)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         """Report that the process is alive, and its step of shedding under overload (machines.shedding); 0 is none."""

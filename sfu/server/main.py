@@ -42,6 +42,7 @@ from sfu.server.metrics import NodeMetrics
 from sfu.server.plain_sockets import FarEnds, PlainSockets
 from sfu.server.port_link import PortLink
 from sfu.server.presence import Presence
+from sfu.server.quality_metrics import QualityMetrics
 from sfu.server.registration import Registration
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.sink_server import SinkServer
@@ -150,9 +151,10 @@ class SfuServer:
             driver, self._keys, (config.node, self.presence.boot), states, self._control
         )
         standalone = StandaloneApi(driver, self._keys, states)
-        registry = self._registry(driver, pump, signaling, standalone)
+        quality = QualityMetrics(driver.node)
+        registry = self._registry(driver, pump, quality, signaling, standalone)
         http = HttpApi(
-            driver, standalone, registry, config.node_secret, transports=transports, links=links, states=states
+            driver, standalone, registry, quality, config.node_secret, transports=transports, links=links, states=states
         )
         presence_api.add_to(http, self.presence)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
@@ -190,13 +192,19 @@ class SfuServer:
         self._fact_outcomes[outcome] += number
 
     def _registry(
-        self, driver: Driver, pump: Pump, signaling: SignalingServer, standalone: StandaloneApi
+        self,
+        driver: Driver,
+        pump: Pump,
+        quality: QualityMetrics,
+        signaling: SignalingServer,
+        standalone: StandaloneApi,
     ) -> CollectorRegistry:
         """Return the figures for /metrics, of the node and of the process."""
         registry = CollectorRegistry()
         node = NodeMetrics(
             driver,
             pump,
+            quality,
             signaling=signaling,
             standalone=standalone,
             facts=self._facts,

@@ -9,8 +9,9 @@ from sfu.api.fact_reporter import FactReporter
 from sfu.engine.contract import Drop
 from sfu.engine.pump import Pump
 from sfu.machines.shedding import LAST_STEP
-from sfu.server import event_metrics, quality_metrics
+from sfu.server import event_metrics
 from sfu.server.driver import Driver
+from sfu.server.quality_metrics import QualityMetrics
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.standalone_api import StandaloneApi
 
@@ -22,6 +23,7 @@ class NodeMetrics(Collector):
         self,
         driver: Driver,
         pump: Pump,
+        quality: QualityMetrics,
         *,
         signaling: SignalingServer,
         standalone: StandaloneApi,
@@ -32,6 +34,7 @@ class NodeMetrics(Collector):
         self._node = driver.node
         self._overload = driver.overload
         self._pump = pump
+        self._quality = quality
         self._signaling = signaling
         self._standalone = standalone
         self._facts = facts
@@ -47,7 +50,7 @@ class NodeMetrics(Collector):
         yield from self._engine()
         yield from self._refusals()
         yield from self._sinks()
-        yield from quality_metrics.collect(self._node)
+        yield from self._quality.collect()
         yield GaugeMetricFamily("parley_sfu_facts_waiting", "Facts not yet acknowledged", value=self._facts.waiting)
         outcomes = CounterMetricFamily("parley_sfu_facts", "Facts for control, by outcome", labels=["outcome"])
         for outcome, number in self._fact_outcomes.items():
@@ -78,6 +81,10 @@ class NodeMetrics(Collector):
         waited = self._overload.waited / 1e9
         yield GaugeMetricFamily(
             "parley_sfu_standing_wait_seconds", "Shortest wait of any datagram read in the last window", value=waited
+        )
+        behind = self._overload.behind / 1e9
+        yield GaugeMetricFamily(
+            "parley_sfu_policy_wait_seconds", "Wait for policy at the last window's end", value=behind
         )
         buffers = self._pump.receive_buffers()
         yield GaugeMetricFamily("parley_sfu_receive_buffer_held_bytes", "Bytes waiting to be read", value=buffers.held)

@@ -1,5 +1,7 @@
 """Media quality of all live peers, as quantiles at the time of the scrape: round trips, loss, jitter, estimates.
 
+Gathering it from hundreds of peers takes milliseconds, so it is done in slices, before the scrape is answered.
+
 The label is `share`, since Prometheus reserves `quantile` for summaries.
 
 They are quantiles, not histograms, since the question is how many calls are bad now; a room's figures are in logs.
@@ -13,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from sfu.peers.subscribe.subscribe_peer import SubscribePeer
 from sfu.rooms.node import Node
 from sfu.rooms.participant import Participant
+from sfu.server.exposition import Pauses
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 LOW_QUANTILES = (0.0, 0.1, 0.5, 0.9)  # of figures for which small values are bad
@@ -51,11 +54,28 @@ class _Figures:
                 self.loss["out"].append(track.fraction_lost / 256)
 
 
-def collect(node: Node) -> Iterator[Metric]:
-    """Yield the families of one node."""
-    figures = _Figures()
-    for participant in (each for room in node.rooms.values() for each in room.own()):
-        figures.add(participant)
+class QualityMetrics:
+    """The quality of one node's media when it was last looked at."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._figures = _Figures()
+
+    async def look(self, pauses: Pauses) -> None:
+        """Gather the figures of everybody."""
+        figures = _Figures()
+        for room in list(self._node.rooms.values()):
+            for participant in room.own():
+                figures.add(participant)
+                await pauses()
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        return _families(self._figures)
+
+
+def _families(figures: _Figures) -> Iterator[Metric]:
     yield _family("parley_sfu_round_trip_seconds", "Round trips of subscribers", [({}, figures.round_trips)])
     yield _family("parley_sfu_jitter_seconds", "Interarrival jitter of published streams", [({}, figures.jitter)])
     links = ("parley_sfu_estimate_bytes_per_second", "Estimated bandwidth of subscribers' links")

@@ -101,6 +101,7 @@ QUIET = {
     "parley_sfu_sink_queue_records",
     "parley_sfu_shedding",
     "parley_sfu_standing_wait_seconds",
+    "parley_sfu_policy_wait_seconds",
 } | event_metrics.NAMES
 
 

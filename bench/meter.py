@@ -23,6 +23,7 @@ class Stretch:
     totals: Totals
     latencies: np.ndarray
     wanted_video: float
+    wanted_tiles: int
     resident: int
 
     @property
@@ -44,6 +45,11 @@ class Stretch:
     def delivered(self) -> float:
         """Received video packets, in percent of those that the tiles request."""
         return 100 * self.totals.video / max(self.wanted_video * self.seconds, 1)
+
+    @property
+    def moving(self) -> float:
+        """Share of the tiles that moved, in percent, at any frame rate."""
+        return 100 * self.totals.shown / 1e9 / max(self.wanted_tiles * self.seconds, 1)
 
     @property
     def late(self) -> float:
@@ -97,5 +103,6 @@ class Meter:
             now[4].since(before[4]),
             now[5] - before[5],
             sum(crowd.wanted_per_second()[0] for crowd in self._crowds),
+            sum(crowd.wanted_tiles() for crowd in self._crowds),
             self._sfu.resident_bytes(),
         )

@@ -2,8 +2,8 @@
 
 It needs Chromium, root (for a packet socket) and a quiet minute. A page publishes drifting blobs to our sfu over
 WHIP, which never pauses layers, and a packet socket captures them. It writes bench/fixtures/recorded_simulcast.json
-(see bench.light.recording): ten seconds of all three layers with the times of their packets, their first frames, and
-the sizes of sound packets.
+(see bench.light.recording): ten seconds of all three layers with the times of their packets and the temporal layers of
+their frames, their first frames, and the sizes of sound packets.
 """
 
 import asyncio
@@ -31,9 +31,18 @@ _BURST_NS = 400_000
 """Packets closer together than this left the pacer together."""
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
+# Temporal layers are encrypted in packets, so encoded frames pass a worker that notes them.
+_NOTES = """onrtctransform = async ({transformer}) => {
+  const writer = transformer.writable.getWriter();
+  for await (const frame of transformer.readable) {
+    const {synchronizationSource, rtpTimestamp, temporalIndex} = frame.getMetadata();
+    postMessage([synchronizationSource, rtpTimestamp, temporalIndex ?? 0]);
+    await writer.write(frame);
+  }
+}"""
 # Drifting blobs, which every layer can encode at its rate; with fine noise, small layers would drop most frames.
 _OFFER = (
-    """async (rates) => {
+    """async ([rates, notes]) => {
   const camera = ("""
     + DRIFTING
     + """)(40, 23, 3);
@@ -43,6 +52,10 @@ _OFFER = (
   const encoding = ([rid, maxBitrate], at) => ({rid, maxBitrate, scaleResolutionDownBy: 4 / 2 ** at});
   const sendEncodings = Object.entries(rates).map(encoding);
   const sending = peer.addTransceiver(camera, {direction: 'sendonly', sendEncodings});
+  const worker = new Worker(URL.createObjectURL(new Blob([notes])));
+  window.noted = [];
+  worker.onmessage = ({data}) => window.noted.push(data);
+  sending.sender.transform = new RTCRtpScriptTransform(worker);
   const codecs = RTCRtpSender.getCapabilities('video').codecs;
   sending.setCodecPreferences(codecs.filter((one) => ['video/VP8', 'video/rtx'].includes(one.mimeType)));
   await peer.setLocalDescription();
@@ -109,7 +122,7 @@ class Sniffer:
 
 
 def main() -> None:
-    packets, streams, asked_at = asyncio.run(_record())
+    packets, streams, asked_at, noted = asyncio.run(_record())
     layers = {str(one["rid"]): int(one["ssrc"]) for one in streams if one["kind"] == "video"}
     (sound,) = [one["ssrc"] for one in streams if one["kind"] == "audio"]
     by_ssrc = {ssrc: [packet for packet in packets if packet.ssrc == ssrc] for ssrc in (*layers.values(), sound)}
@@ -118,19 +131,23 @@ def main() -> None:
     end = begin + KEPT_SECONDS * 1_000_000_000
     keys = {rid: _bursts(key[rid], key[rid][0].at) for rid in RATES}
     bursts = {rid: _bursts(_whole_frames(by_ssrc[layers[rid]], begin, end), begin) for rid in RATES}
+    temporal = {rid: _temporal(by_ssrc[layers[rid]], begin, end, noted) for rid in RATES}
     recorded = {
         "period_us": KEPT_SECONDS * 1_000_000,
         "audio": [packet.size for packet in by_ssrc[sound] if begin <= packet.at < end],
         "key": keys,
         "layers": bursts,
+        "temporal": temporal,
     }
     for rid in RATES:
         sizes = [size for burst in bursts[rid] for size in burst[2:]]
         key_sizes = [size for burst in keys[rid] for size in burst[2:]]
         frames = len({burst[1] for burst in bursts[rid]})
+        lowest = sum(len(burst) - 2 for burst in bursts[rid] if temporal[rid][burst[1]] == 0)
         print(
             f"{rid}: {sum(sizes) * 8 / KEPT_SECONDS / 1000:.0f} kbit/s, {len(sizes) / KEPT_SECONDS:.0f} packets/s,"
-            f" {frames} frames; it begins with {len(key_sizes)} packets, {sum(key_sizes)} bytes"
+            f" {frames} frames, {lowest / KEPT_SECONDS:.0f} packets/s in the lowest temporal layer;"
+            f" it begins with {len(key_sizes)} packets, {sum(key_sizes)} bytes"
         )
     lines = ",\n".join(
         f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in recorded.items()
@@ -138,13 +155,17 @@ def main() -> None:
     RECORDED_SIMULCAST.write_text("{" + lines + "}\n")
 
 
-async def _record() -> tuple[list[Sent], list[dict[str, str]], int]:
+Noted = dict[tuple[int, int], int]
+"""Temporal layers of frames, by SSRC and timestamp."""
+
+
+async def _record() -> tuple[list[Sent], list[dict[str, str]], int, Noted]:
     with running_sfu() as sfu:
         sniffer = Sniffer(sfu.udp_port)
         client = LightClient()
         async with chromium(flags=[LOOPBACK_FLAG]) as browser:
             page = await open_page(browser, f"{sfu.http_url}/health")
-            offer = await page.evaluate(_OFFER, RATES)
+            offer = await page.evaluate(_OFFER, [RATES, _NOTES])
             await page.evaluate(_ANSWER, await asyncio.to_thread(_whip, sfu, offer))
             await asyncio.sleep(GROW_SECONDS)
             asked_at = time.time_ns()
@@ -152,10 +173,11 @@ async def _record() -> tuple[list[Sent], list[dict[str, str]], int]:
             await watcher.join()
             await asyncio.sleep(KEPT_SECONDS + 5)
             streams: list[dict[str, str]] = await page.evaluate(_STATISTICS)
+            noted = {(ssrc, at): layer for ssrc, at, layer in await page.evaluate("() => window.noted")}
             await watcher.abandon()
         client.close()
         sniffer.stop()
-    return sniffer.packets, streams, asked_at
+    return sniffer.packets, streams, asked_at, noted
 
 
 def _whip(sfu: SfuProcess, offer: str) -> str:
@@ -182,6 +204,12 @@ def _largest_frame(packets: list[Sent], since: int) -> list[Sent]:
 
 def _whole_frames(packets: list[Sent], begin: int, end: int) -> list[Sent]:
     return [packet for frame in _frames(packets) if begin <= frame[0].at < end for packet in frame]
+
+
+def _temporal(packets: list[Sent], begin: int, end: int, noted: Noted) -> list[int]:
+    """Return the temporal layer of each frame, in the order of `_bursts`."""
+    frames = [frame for frame in _frames(packets) if begin <= frame[0].at < end]
+    return [noted[frame[0].ssrc, frame[0].timestamp] for frame in frames]
 
 
 def _bursts(packets: list[Sent], begin: int) -> list[list[int]]:

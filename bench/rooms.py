@@ -1,8 +1,9 @@
 """Ordinary meetings: many rooms in which everybody publishes, with a real sfu process on a separate core.
 
-Each participant publishes a recording of Chromium, 720p in three layers (150, 500, 1,700 kbit/s; bench/fixtures) and a
-microphone in RED, with transport-wide feedback, reports and consent checks, and retransmits no more than libwebrtc
-would. Each watches all others, up to 25 tiles: the speaker at 720p, the others at 180p; sizes change with the speaker.
+Each participant publishes a recording of Chromium, 720p in three layers (150, 500, 1,700 kbit/s; bench/fixtures), each
+of three temporal layers as Chromium makes them in VP8, and a microphone in RED, with transport-wide feedback, reports
+and consent checks, and retransmits no more than libwebrtc would. Each watches all others, up to 25 tiles: the speaker
+at 720p, the others at 180p; sizes change with the speaker.
 One in a hundred leaves and rejoins each minute; a tenth of the links lose 1 % each way. All begin within a second.
 Every counted packet was authenticated. Added latency is the time from the publisher's send to the kernel's receive
 time, without retransmitted packets and the first half second of each video, which may begin with an old keyframe from
@@ -155,7 +156,7 @@ def _told(stretch: Stretch) -> str:
     return (
         f"{stretch.cpu:.0f} % of a core, {stretch.totals.media / stretch.seconds:.0f} packets out/s,"
         f" p50 {stretch.latency(0.5):.2f}, p99 {stretch.latency(0.99):.1f} ms, loss {stretch.loss:.3f} %,"
-        f" delivered {stretch.delivered:.0f} %"
+        f" delivered {stretch.delivered:.0f} %, tiles moving {stretch.moving:.0f} %"
     )
 
 
@@ -171,6 +172,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Stretch], float]], ...] = (
     ("missing", "%", lambda one: one.loss),
     ("missing sound", "%", lambda one: one.sound_loss),
     ("video delivered, of what tiles request", "%", lambda one: one.delivered),
+    ("tiles that move", "%", lambda one: one.moving),
     ("requested again by receivers", "1/s", lambda one: one.totals.nacks / one.seconds),
     ("retransmitted by publishers", "1/s", lambda one: one.totals.repairs_sent / one.seconds),
     ("CPU of the clients", "% of a core", lambda one: 100 * one.client / one.seconds),
@@ -227,6 +229,7 @@ async def _overload(report: Report, name: str, here: MeetingStage, options: Opti
         "%",
     )
     report.add(case, "video delivered, of what tiles request", stretch.delivered, "%")
+    report.add(case, "tiles that move", stretch.moving, "%")
     report.add(case, "missing sound", stretch.sound_loss, "%")
     report.add(case, "CPU", stretch.cpu, "% of a core")
     report.add(case, "CPU of the clients", 100 * stretch.client / stretch.seconds, "% of a core")
@@ -243,7 +246,8 @@ async def _watch(here: MeetingStage, meter: Meter) -> None:
         step = told.get("parley_sfu_shedding", 0)
         lost = told.get("parley_sfu_receive_buffer_drops_total", 0)
         note(
-            f"{stretch.delivered:.0f} % of the video, {stretch.sound_loss:.2f} % of the sound missing,"
+            f"{stretch.delivered:.0f} % of the video, {stretch.moving:.0f} % of the tiles move,"
+            f" {stretch.sound_loss:.2f} % of the sound missing,"
             f" {stretch.cpu:.0f} % of a core, p99 {stretch.latency(0.99):.0f} ms, shedding {step:.0f},"
             f" lost at the socket {lost:.0f}, clients {100 * stretch.client / stretch.seconds:.0f} % of a core,"
             f" {stretch.late:.0f} % late"

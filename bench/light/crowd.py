@@ -138,6 +138,10 @@ class Crowd:
         audio = sum(len(room) * (len(room) - 1) for room in self.rooms.values()) * AUDIO_PER_SECOND
         return video, audio
 
+    def wanted_tiles(self) -> int:
+        """Return the number of tiles that people see."""
+        return sum(len(participant.tiles.sizes()) for participant in self.people)
+
     async def leave(self) -> None:
         """Close all connections without notifying the server."""
         await asyncio.gather(*(participant.abandon() for participant in self.people))

@@ -86,6 +86,7 @@ class _Burst(ctypes.Structure):
         ("layer", ctypes.c_uint8),
         ("begins", ctypes.c_uint8),
         ("ends", ctypes.c_uint8),
+        ("temporal", ctypes.c_uint8),
     ]
 
 
@@ -109,7 +110,8 @@ class _Performance(ctypes.Structure):
 
 class Totals(ctypes.Structure):
     """Sums over all peers. `lost` of the `expected` packets are missing by their seqs and not yet repaired; differences
-    of `lost` can be negative, since repairs arrive late. `late_bursts` of the `bursts` left over 5 ms late."""
+    of `lost` can be negative, since repairs arrive late. `late_bursts` of the `bursts` left over 5 ms late.
+    `shown` is the time (ns) in which the videos moved: packets came at most half a second apart."""
 
     NAMES = (
         "audio",
@@ -131,6 +133,7 @@ class Totals(ctypes.Structure):
         "repairs_refused",
         "bursts",
         "late_bursts",
+        "shown",
     )
     _fields_ = [(name, ctypes.c_int64) for name in NAMES]
 
@@ -386,6 +389,7 @@ def _in_c(recording: Recording) -> "tuple[ctypes.Array[ctypes.c_int], ctypes.Arr
         entries = (_Burst * len(bursts))()
         for entry, burst in zip(entries, bursts, strict=True):
             entry.at, entry.layer, entry.begins, entry.ends = burst.at_ns, burst.layer, burst.begins, burst.ends
+            entry.temporal = burst.temporal
             entry.first_size, entry.count = len(sizes), len(burst.sizes)
             sizes.extend(burst.sizes)
         return entries

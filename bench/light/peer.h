@@ -33,7 +33,7 @@ typedef struct {
 
 typedef struct {
     uint64_t audio, video, repaired, duplicates, bytes, unauthentic, unexpected, rtcp, lost, nacks, expected, feedback,
-        checks_answered, lost_audio, expected_audio, repairs_sent, repairs_refused, bursts, late_bursts;
+        checks_answered, lost_audio, expected_audio, repairs_sent, repairs_refused, bursts, late_bursts, shown;
 } totals;
 
 /* A source of packets; see publisher.h. */

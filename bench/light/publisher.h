@@ -28,7 +28,7 @@ struct source {
     uint32_t timestamp, picture_id;
     uint64_t packets, octets;
     atomic_int keyframe_wanted, is_resting, level; /* `level`: audio level of RFC 6464 */
-    uint8_t is_known, tl0_picture, since_key, redundant[256];
+    uint8_t is_known, tl0_picture, temporal, temporal_before, redundant[256];
     int redundant_bytes;
     uint32_t redundant_timestamp;
     int64_t last_sent_at;
@@ -89,10 +89,10 @@ static int write_header(source *of, uint8_t *out, uint32_t ssrc, int payload_typ
     return at;
 }
 
-/* Writes a VP8 payload descriptor (RFC 7741) and frame header; returns the size. Temporal layers, if used, alternate as
- * in libwebrtc: 0, 2, 1, 2. */
+/* Writes a VP8 payload descriptor (RFC 7741) and frame header; returns the size. Temporal layers alternate as in
+ * libwebrtc: 0, 2, 1, 2; the first two after a 0 refer to it alone. */
 static int write_vp8(source *of, uint8_t *out, int begins, int keyframe) {
-    static const uint8_t layers[] = {0 << 6, 2 << 6 | 1 << 5, 1 << 6 | 1 << 5, 2 << 6};
+    int is_sync = of->temporal && of->temporal_before != 1;
     uint8_t header[10] = {0x10, 0, 0, 0x9D, 0x01, 0x2A};
     int at = 4;
     out[0] = 0x80 | (begins ? 0x10 : 0);
@@ -100,7 +100,7 @@ static int write_vp8(source *of, uint8_t *out, int begins, int keyframe) {
     put16(out + 2, 0x8000 | (of->picture_id & 0x7FFF));
     if (of->about.has_temporal_layers) {
         out[at++] = of->tl0_picture;
-        out[at++] = layers[of->since_key % 4];
+        out[at++] = of->temporal << 6 | is_sync << 5;
     }
     if (!begins)
         return at;
@@ -210,12 +210,14 @@ static void make_packet(source *of, run *all, int size, int begins, int ends, in
 }
 
 /* Sends a frame or a part of one in one burst; `keyframe` is set if it starts a keyframe. */
-static void send_burst(source *of, const int *sizes, int count, uint32_t timestamp, int begins, int ends, int keyframe) {
+static void send_burst(source *of, const int *sizes, int count, uint32_t timestamp, int begins, int ends, int keyframe,
+                       int temporal) {
     pthread_mutex_lock(&of->on->lock);
     of->timestamp = timestamp;
     if (begins) {
-        of->since_key = keyframe ? 0 : of->since_key + 1;
-        of->tl0_picture += of->since_key % 4 == 0;
+        of->temporal_before = of->temporal;
+        of->temporal = keyframe ? 0 : temporal;
+        of->tl0_picture += of->temporal == 0;
     }
     run all;
     all.size = all.bytes = all.count = 0;

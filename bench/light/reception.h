@@ -9,7 +9,7 @@
 #endif
 
 enum { MESSAGES = 8, MESSAGE_BYTES = 65536 };
-static const int64_t SILENCE_NS = 1000000000, RESUMPTION_NS = 500000000;
+static const int64_t SILENCE_NS = 1000000000, RESUMPTION_NS = 500000000, STILL_NS = 500000000;
 
 typedef struct {
     pthread_mutex_t table; /* guards `peers`, `gone` and `is_changed` */
@@ -30,6 +30,12 @@ static void note_latency(client *self, int kind, const uint8_t *data, int size, 
     memcpy(&stamp, data + size - STAMP_BYTES, STAMP_BYTES);
     int64_t bucket = (arrival - stamp) / 10000;
     self->latencies[kind][bucket < 0 ? 0 : bucket >= BUCKETS ? BUCKETS - 1 : bucket]++;
+}
+
+/* Returns the time (ns) since a video's last packet in which a viewer would not have called it still. */
+static int64_t time_shown(const stream *on, int64_t arrival) {
+    int64_t gap = arrival - on->last_at;
+    return on->kind != KIND_VIDEO || gap < 0 || gap > STILL_NS ? 0 : gap;
 }
 
 /* Notes a packet; returns whether its stream has just begun, or resumed after a silence. Video may then begin with an
@@ -105,6 +111,7 @@ static void receive_rtp(client *self, peer *of, uint8_t *data, int size, int64_t
     of->counted.repaired += repaired;
     if (!repaired)
         note_jitter(on, get32(data + 4), arrival);
+    of->counted.shown += time_shown(on, arrival);
     int is_past = is_resuming(on, arrival) || repaired;
     note_latency(self, is_past ? 2 : kind == KIND_VIDEO, data, size, arrival);
     atomic_fetch_add_explicit(&self->received, 1, memory_order_relaxed);

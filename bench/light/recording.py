@@ -19,18 +19,21 @@ class _Document(msgspec.Struct, frozen=True):
     audio: list[int]
     key: dict[str, list[list[int]]]
     layers: dict[str, list[list[int]]]
+    temporal: dict[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
     """Packets that leave together: their time (ns from the beginning), layer (index in RIDS), frame, and their sizes
-    in bytes with protection. `begins` is set on the first burst of a frame, `ends` on its last."""
+    in bytes with protection. `begins` is set on the first burst of a frame, `ends` on its last. `temporal` is the
+    frame's temporal layer."""
 
     at_ns: int
     layer: int
     begins: bool
     ends: bool
     sizes: tuple[int, ...]
+    temporal: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,19 +67,20 @@ def recording() -> Recording:
     document = msgspec.json.decode(RECORDED_SIMULCAST.read_bytes(), type=_Document)
     return Recording(
         document.period_us * 1000,
-        _merged(document.layers),
-        _merged(document.key),
+        _merged(document.layers, document.temporal),
+        _merged(document.key, {}),
         tuple(document.audio),
     )
 
 
-def _merged(layers: dict[str, list[list[int]]]) -> tuple[Burst, ...]:
-    """Return the bursts of all layers in the order of their times."""
+def _merged(layers: dict[str, list[list[int]]], temporal: dict[str, list[int]]) -> tuple[Burst, ...]:
+    """Return the bursts of all layers in the order of their times, with the temporal layers of their frames."""
     bursts: list[Burst] = []
     for place, rid in enumerate(RIDS):
         lines = layers[rid]
         for number, (at_us, frame, *sizes) in enumerate(lines):
             begins = number == 0 or lines[number - 1][1] != frame
             ends = number + 1 == len(lines) or lines[number + 1][1] != frame
-            bursts.append(Burst(at_us * 1000, place, begins, ends, tuple(sizes)))
+            layer = temporal[rid][frame] if temporal else 0
+            bursts.append(Burst(at_us * 1000, place, begins, ends, tuple(sizes), layer))
     return tuple(sorted(bursts, key=lambda burst: burst.at_ns))

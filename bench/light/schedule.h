@@ -9,7 +9,7 @@ enum { LAYERS = 3, KEYFRAME_EVERY_NS = 300000000, REPLACED_NS = 16000000, LATE_N
 typedef struct {
     int64_t at;
     int first_size, count;
-    uint8_t layer, begins, ends;
+    uint8_t layer, begins, ends, temporal;
 } burst;
 
 /* A recording of one track with one or more layers, which repeats after `period`. If `key_count` is set, it has a
@@ -53,7 +53,7 @@ static void send_layer(performance *one, const burst *now, int64_t scheduled, in
         one->timestamp[now->layer] = (uint32_t)(scheduled / 1000 * (of->about.clock_rate / 1000) / 1000);
     if (!atomic_load(&of->is_resting))
         send_burst(of, one->sizes + now->first_size, now->count, one->timestamp[now->layer], now->begins, now->ends,
-                   keyframe);
+                   keyframe, now->temporal);
 }
 
 static int wants_keyframe(performance *one) {

@@ -34,6 +34,8 @@ compose "$@" exec -T sfu drained http://127.0.0.1:8084/metrics $patience
 
 say "replaces the first sfu, and moves them back"
 compose "$@" up --detach --no-deps --no-build --wait sfu
+# It is the same process as before if its image has not changed, as when an interrupted upgrade is run again.
+compose "$@" exec -T control parley nodes undrain sfu-1
 compose "$@" exec -T control parley nodes drain sfu-2 --grace 0
 compose "$@" exec -T sfu-2 drained http://127.0.0.1:8084/metrics $patience
 compose "$@" --profile upgrade rm --stop --force sfu-2

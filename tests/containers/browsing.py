@@ -5,13 +5,14 @@ import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from playwright.async_api import Page
 
-from tests.support.chromium import chromium, inbound, open_page
+from tests.support.chromium import FEW_PICTURES, chromium, inbound, open_page
 from tests.support.waiting import eventually
 
 WATCH_GAPS = """
@@ -34,15 +35,20 @@ Time in which a busy browser gives no statistics does not count, since packets m
 
 @dataclass(slots=True)
 class Caller:
-    """A browser in a meeting."""
+    """A browser in a meeting. `seen` are the statistics of the streams that it received when it was asked last."""
 
     page: Page
+    seen: list[dict[str, Any]] = field(default_factory=list)
 
     async def has_media(self, frames: int = 10) -> bool:
         """Return whether it decodes somebody's pictures and sound."""
-        rows = await inbound(self.page)
+        self.seen = rows = await inbound(self.page)
         pictures = [row for row in rows if row["kind"] == "video" and row["framesDecoded"] >= frames]
         return bool(pictures) and any(row["kind"] == "audio" and row["packets"] >= frames for row in rows)
+
+    def without_media(self) -> str:
+        """Return what a failed wait for media says."""
+        return f"no media: {self.seen}"
 
     async def sees(self, people: int, frames: int = 10) -> bool:
         """Return whether it decodes the pictures of this many people."""
@@ -77,7 +83,7 @@ async def two_callers(
 
     With a file of speech, both speak, and agree to captions.
     """
-    flags = () if speech is None else (f"--use-file-for-fake-audio-capture={speech}",)
+    flags = [FEW_PICTURES] if speech is None else [FEW_PICTURES, f"--use-file-for-fake-audio-capture={speech}"]
     async with chromium(prefix, flags) as browser:
         callers = []
         for name in ("Ada", "Grace"):
@@ -89,7 +95,7 @@ async def two_callers(
             await page.locator(".tile").first.wait_for()
             callers.append(Caller(page))
         for caller in callers:
-            await eventually(caller.has_media, 60, "no media")
+            await eventually(caller.has_media, 60, caller.without_media)
         yield callers[0], callers[1]
 
 

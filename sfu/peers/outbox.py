@@ -21,10 +21,12 @@ class SessionClose(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A failure in a room; `dump` is the content of its flight recorder (rooms.flight_dump)."""
+    """A failure in a room: `what` failed, and the content of its flight recorder (rooms.flight_dump)."""
 
     room: str
     dump: bytes
+    what: str
+    is_fault: bool = False
 
 
 @dataclass(slots=True)

@@ -398,7 +398,8 @@ class Node:
     def fault(self, now: int) -> None:
         """Dump the flight recorders of a few rooms after an unexpected failure of a step."""
         for room in islice(self.rooms.values(), _DUMPED_AT_FAULT):
-            self.context.outbox.failures.append(Failure(room.room, room.dump_flight("fault", now)))
+            dump = room.dump_flight("fault", now)
+            self.context.outbox.failures.append(Failure(room.room, dump, "an error in a room", is_fault=True))
 
     # Cascades
 

@@ -107,7 +107,8 @@ def _peer_closed(node: Settled, owner: Owner[LiveRoom], reason: str, now: int) -
     silent = reason == CONSENT_LOST and media.peer.connected and now - participant.heard_at > _SILENT_NS
     if not participant.signaled or silent:
         # A proxy may keep the socket of a client open whose network is down.
-        context.outbox.failures.append(Failure(room.room, room.dump_flight(f"peer_{reason}", now)))
+        dump = room.dump_flight(f"peer_{reason}", now)
+        context.outbox.failures.append(Failure(room.room, dump, "a participant was lost"))
         membership.leave(room, participant, "timeout", now)
         node.close_if_empty(room, now)
     else:

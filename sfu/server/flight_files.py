@@ -44,7 +44,8 @@ class FlightFiles:
             except OSError as error:
                 _log.error("cannot write a flight recorder's dump: %s", describe(error))
             else:
-                _log.warning("an error in a room; its last minute was written to %s", path)
+                level = logging.WARNING if failure.is_fault else logging.INFO
+                _log.log(level, "%s; the room's last minute was written to %s", failure.what, path)
 
     def _write(self, failure: Failure) -> Path:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

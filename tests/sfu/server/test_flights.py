@@ -45,12 +45,12 @@ async def test_nobody_reads_them_without_the_node_secret(tmp_path: Path) -> None
 async def test_failures_are_kept_in_a_few_files_one_a_minute_for_each_room(tmp_path: Path) -> None:
     files = FlightFiles(tmp_path / "flights")
     writing = asyncio.create_task(files.run())
-    files.put([Failure("../r/1", b"first"), Failure("../r/1", b"too soon")])
+    files.put([Failure("../r/1", b"first", "lost"), Failure("../r/1", b"too soon", "lost")])
     async with asyncio.timeout(30):
         while not list((tmp_path / "flights").glob("*.flight")):
             await asyncio.sleep(0.01)
         for number in range(MAX_FILES + 3):
-            files.put([Failure(f"room{number}", b"dump")])
+            files.put([Failure(f"room{number}", b"dump", "lost")])
             while not list((tmp_path / "flights").glob(f"room{number}-*.flight")):
                 await asyncio.sleep(0.01)
     writing.cancel()

@@ -56,20 +56,26 @@ class KeyRing:
             raise Refused(code, admission.detail, fatal=True)
         return admission.token
 
-    async def refresh(self, kid: str = "") -> None:
-        """Pull the keys, unless `kid` has become known meanwhile; known keys stay if control does not answer. All who
-        wait for a key share one request, which begins after they started waiting.
+    async def pull_first(self) -> None:
+        """Pull the keys until control has answered once: this part may start before it."""
+        while (failure := await self.refresh()) is not None:
+            control_outage.note("keys", failure)
+        control_outage.note("keys", None)
+
+    async def refresh(self, kid: str = "") -> Exception | None:
+        """Pull the keys, unless `kid` has become known meanwhile; return the failure, after which known keys stay. All
+        who wait for a key share one request, which begins after they started waiting.
         """
         came = time.monotonic()
         async with self._lock:
             if kid and (self._admission.knows(kid) or self._asked_at > came):
-                return
+                return None
             wait = self._asked_at + _MIN_INTERVAL_SECONDS - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
             self._asked_at = time.monotonic()
             try:
                 self._admission.set_keys(await self._control.keys())
-                control_outage.note("keys", None)
             except (ControlUnavailable, MeetingUnknown) as error:
-                control_outage.note("keys", error)
+                return error
+            return None

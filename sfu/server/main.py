@@ -176,7 +176,7 @@ class SfuServer:
         self._spawn("facts", self._facts.run)
         self._spawn("states of new rooms", puller.run_opened)
         self._spawn("states of all rooms", puller.run_periodic)
-        self._spawn("keys", self._keys.refresh)
+        self._spawn("keys", self._keys.pull_first)
         self._spawn("garbage", lambda: search_now_and_then(driver.is_calm))
         if config.etcd is not None:
             self._register(config.etcd)

@@ -32,16 +32,17 @@ from objects.sealed_store import SealedStore
 from objects.store import read_all
 from objects.threads import Objects
 from recorder import layout, leases
-from recorder.compose.contract import GAVE_WAY, VERSION
+from recorder.compose.contract import COMPOSE, GAVE_WAY, VERSION, belongs_to, early_directory
 from recorder.compose.cuts import Cuts
 from recorder.compose.scenes import film_chapters
 from recorder.compose.storyboard_files import storyboard_paths
 from recorder.config import RecorderConfig
+from recorder.following import Following
 from recorder.manifest import Manifest, decode_manifest
 
 _log = logging.getLogger(__name__)
 
-KIND = "compose"
+KIND = COMPOSE
 ORDERED = "film"
 _PREFIX = "composed-"
 _TURN_SECONDS = 600.0
@@ -85,13 +86,16 @@ class _Lost(Exception):
 class Composer:
     """Makes films, several at a time. `objects` is the store of recordings, None if they are on this disk."""
 
-    def __init__(self, config: RecorderConfig, objects: Objects | None, local: Objects) -> None:
+    def __init__(
+        self, config: RecorderConfig, objects: Objects | None, local: Objects, following: Following | None = None
+    ) -> None:
         self._config = config
         self._objects = objects or local
         self._content = SealedStore(self._objects.store, config.operator_keys)
         self._node = config.instance if objects is None else None
         self._all_work = config.recordings_dir / ".composing"
-        self._work = self._all_work / leases.file_name(config.instance)
+        self._work = work_of(config)
+        self._following = following
         self._shares: dict[str, float] = {}
         self._asking = asyncio.Lock()
 
@@ -245,7 +249,11 @@ class Composer:
         options = msgspec.json.encode(work.options)
         said = msgspec.json.encode(work.job.said)
         made_of = hashlib.sha256(data + options + said + str(VERSION).encode()).hexdigest()[:16]
-        directory = await asyncio.to_thread(_begin, work.directory, made_of)
+        if self._following is not None:
+            await self._following.settled(work.job.subject)
+        is_automatic = work.job.kind == KIND and work.options == FilmOptions() and not work.job.said
+        early_of = hashlib.sha256(data).hexdigest() if is_automatic else ""
+        directory = await asyncio.to_thread(_begin, work.directory, made_of, early_of)
         if self._objects.store.local_path("any") is None:
             root = directory / "files"
             await self._fetch([file.key for track in manifest.tracks for file in track.files], root)
@@ -307,9 +315,21 @@ class Composer:
         return f"{self._config.control_url.rstrip('/')}/internal/v1/jobs/{rest}"
 
 
-def _begin(work: Path, made_of: str) -> Path:
-    """Return the directory of a film, without parts from other sources and incomplete parts."""
+def work_of(config: RecorderConfig) -> Path:
+    """Return the directory of a recorder's unfinished films."""
+    return config.recordings_dir / ".composing" / leases.file_name(config.instance)
+
+
+def _begin(work: Path, made_of: str, early_of: str) -> Path:
+    """Return the directory of a film, without parts from other sources and incomplete parts.
+
+    It begins with what was made while the recording ran, if that belongs to the manifest with the hash `early_of`.
+    """
     directory = work / made_of
+    early = early_directory(work)
+    with contextlib.suppress(FileNotFoundError):
+        if not directory.exists() and belongs_to(early).read_text() == early_of:
+            early.rename(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for path in work.iterdir():
         if path != directory:

@@ -34,6 +34,8 @@ class RecorderConfig:
     """The time during which a finished recording can continue; afterwards its segments are deleted."""
     films_at_once: int = 0
     """The number of films made at the same time; 0 is half the number of cores, -1: film workers make them."""
+    films_while_recording: bool = True
+    """Begin films while their recordings run, where cores are free."""
     signing_key: Path | None = None
     """The private key that signs manifests; by default one below `recordings_dir`, created if it is missing."""
     operator_keys: OperatorKeys = field(default=OperatorKeys(), repr=False)

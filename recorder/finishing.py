@@ -287,8 +287,13 @@ def _manifest_track(
             for head, at, file in files
         ],
         segments=[
-            ManifestSegment(key=layout.key(root, s.media), bytes=s.closed.bytes, sha256=s.closed.sha256)
-            for s in segments
+            ManifestSegment(
+                key=layout.key(root, segment.media),
+                bytes=segment.closed.bytes,
+                sha256=segment.closed.sha256,
+                start_ms=_milliseconds(timeline.position(segment.times, segment.times.head.timestamp)),
+            )
+            for segment in segments
         ],
         lost_packets=sum(segment.times.lost_packets for segment in segments),
         muted=muted_spans(timeline, [segment.times for segment in segments], end),

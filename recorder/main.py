@@ -15,9 +15,10 @@ from recorder import metrics, recovery, upkeep
 from recorder.adoption import Adoption
 from recorder.attachment import Attachments
 from recorder.broadcast.broadcasts import Broadcasts
-from recorder.composing import Composer
+from recorder.composing import Composer, work_of
 from recorder.config import RecorderConfig
 from recorder.finisher import Finisher
+from recorder.following import Following
 from recorder.journal import JournalHead
 from recorder.leases import having_name
 from recorder.recordings import SEALING, Recording, Recordings
@@ -63,7 +64,10 @@ async def _run(config: RecorderConfig, pool: ThreadPoolExecutor, ready: Callable
             )
             tasks.create_task(keep_running(f"attachment to {path.name}", attachments.run))
         tasks.create_task(keep_running("upkeep", functools.partial(upkeep.run, config, uploads)))
-        composer = Composer(config, uploads.objects, _on_disk(config, pool))
+        following = Following(config, recordings, work_of(config)) if config.s3 is None else None
+        if following is not None:
+            tasks.create_task(keep_running("following", following.run))
+        composer = Composer(config, uploads.objects, _on_disk(config, pool), following)
         tasks.create_task(keep_running("composing", composer.run))
         for manifest in unreported:
             tasks.create_task(keep_running("report", functools.partial(finisher.report, manifest)))

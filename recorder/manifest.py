@@ -54,11 +54,12 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestSegment(msgspec.Struct, frozen=True, kw_only=True):
-    """A sealed segment."""
+    """A sealed segment. Its first frame is `start_ms` after the start of the recording."""
 
     key: str
     bytes: int
     sha256: str
+    start_ms: int | None = None
 
 
 class ManifestTrack(msgspec.Struct, frozen=True, kw_only=True):

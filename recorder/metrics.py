@@ -29,6 +29,7 @@ FINISH_SECONDS = Histogram(
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 FACTS = Counter("parley_recorder_facts_total", "Facts for control, by outcome", ["outcome"])
+FOLLOWED = Gauge("parley_recorder_followed_recordings", "Running recordings whose films are being made")
 BROADCASTS = Gauge("parley_recorder_broadcasts", "Rooms that are being broadcast")
 BROADCAST_OUTPUTS = Gauge("parley_recorder_broadcast_outputs", "Outputs of broadcasts, by phase", ["phase"])
 BROADCAST_BITS = Gauge("parley_recorder_broadcast_bits_per_second", "Bits per second that all outputs deliver")

@@ -176,6 +176,12 @@ _RETENTION = Group(
             0,
             "combined videos created at the same time; 0: half the cores, -1: none here",
         ),
+        Setting(
+            "films_while_recording",
+            bool,
+            True,
+            "begin combined videos while meetings are recorded, where cores are free; not with an object store",
+        ),
         Setting("private_webhooks", bool, False, "webhooks may call addresses in private networks, also by plain HTTP"),
         Setting(
             "private_broadcasts",

@@ -352,6 +352,7 @@ def recorder_config(settings: Settings) -> RecorderConfig:
         operator_keys=operator_keys(settings),
         signing_key=settings["recording_key"],
         films_at_once=settings["films_at_once"],
+        films_while_recording=settings["films_while_recording"],
         keep_segments_hours=settings["keep_segments_hours"],
         sink_socket=_sink_sockets(settings)[0],
         other_sink_sockets=_sink_sockets(settings)[1:],

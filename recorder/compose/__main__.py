@@ -8,8 +8,6 @@ prints a line with its progress (0 to 1) for each second of film. It ends with G
 have passed, so shorter films need not wait for a long one.
 """
 
-import os
-import resource
 import sys
 import time
 from pathlib import Path
@@ -19,20 +17,18 @@ import msgspec
 from foundation.film_options import from_job
 from foundation.jobs import Said
 from objects.sealed_file import Files
+from recorder.compose.confinement import confine
 from recorder.compose.contract import GAVE_WAY
 from recorder.compose.film import compose
 from recorder.manifest import decode_manifest
 
-_MAX_MEMORY = 4 << 30
 _NICE = 15
 
 
 def main() -> int:
     root, out = (Path(argument) for argument in sys.argv[1:3])
     end = time.monotonic() + float(sys.argv[3])
-    os.nice(_NICE)
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine(_NICE)
     parts = out.parent
     keys = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
     files = Files({bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in keys.items()})

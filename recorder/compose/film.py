@@ -24,7 +24,10 @@ from recorder import containers
 from recorder.compose import caption_track, formats, images, levels, sounds
 from recorder.compose.caption_track import add_captions, cues
 from recorder.compose.cuts import Cuts
-from recorder.compose.formats import FORMATS
+from recorder.compose.early import RATE as EARLY_RATE
+from recorder.compose.early import EarlyParts
+from recorder.compose.encoded_sound import encoded
+from recorder.compose.formats import FORMATS, PART_SECONDS, sound_part, video_part
 from recorder.compose.layouts import follows_sound
 from recorder.compose.levels import Meter, Sound
 from recorder.compose.samples import RATE, Samples
@@ -33,7 +36,6 @@ from recorder.compose.stage import Instant, Stage
 from recorder.compose.storyboard import write_storyboard
 from recorder.manifest import Manifest, ManifestTrack
 
-_PART_SECONDS = 30
 _RATES = (15, 20, 24, 25, 30)
 _OF_PARTS = 0.95
 """The share of the work before muxing."""
@@ -71,7 +73,8 @@ def compose(
         heard = _SoundPart(plan, parts, lambda share: None)
     try:
         if options.format not in SOUND_ONLY:
-            picture = _Picture(plan, parts, heard.findings() if follows_sound(options) else None)
+            rate = EARLY_RATE if EarlyParts(parts, files).exist else frame_rate(root, manifest, files)
+            picture = _Picture(plan, parts, rate, heard.findings() if follows_sound(options) else None)
             made = picture.parts
             try:
                 for _ in picture.make(lambda share: report(_OF_PARTS * share)):
@@ -115,14 +118,16 @@ class _SoundPart:
         self._plan = plan
         self._codecs = codecs
         self._report = report
-        self._part = directory / f"sound.{codecs.container}"
+        self._part = sound_part(directory, plan.options.format)
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "sound")
-        self._findings = self._thread.submit(self._measure, directory / "sound.json")
+        is_needed = follows_sound(plan.options) or not self._part.exists()
+        self._findings = self._thread.submit(self._measure, directory / "sound.json") if is_needed else None
         self._encoded = self._thread.submit(self._encode)
 
     def findings(self) -> Sound:
         """Return what was measured. Blocks."""
+        assert self._findings is not None, "sound that is encoded is measured only where the layout depends on it"
         return self._findings.result()
 
     def part(self) -> Path:
@@ -154,7 +159,7 @@ class _SoundPart:
         windows = sounds.mastered(self._until_closed(self._plan.mixed()), self.findings().gain)
         with containers.writing(self._plan.files, unfinished, self._codecs.container) as container:
             stream = formats.add_audio(container, self._codecs.audio)
-            for packet in _encoded(stream, windows, self._codecs.frame_samples):
+            for packet in encoded(stream, windows, self._codecs.frame_samples):
                 container.mux(packet)
                 self._report(0.5 + _seconds(packet) / self._plan.cuts.total_ms * 500)
         unfinished.replace(self._part)
@@ -180,20 +185,19 @@ def frame_rate(root: Path, manifest: Manifest, access: Files = PLAIN) -> int:
 class _Picture:
     """The film without its sound, in parts."""
 
-    def __init__(self, plan: _Plan, directory: Path, sound: Sound | None) -> None:
-        self._rate = frame_rate(plan.root, plan.manifest, plan.files)
+    def __init__(self, plan: _Plan, directory: Path, rate: int, sound: Sound | None) -> None:
+        self._rate = rate
         self._files = plan.files
         self._options = plan.options
-        self._codecs = FORMATS[plan.options.format]
         self._cuts = plan.cuts
         self._total = -(-plan.cuts.total_ms * self._rate // 1000)
         self._scenes = scenes(plan.manifest, plan.options, sound.speech if sound is not None else ())
         wave = np.array(sound.wave if sound is not None else (), np.float32)
         burnt = plan.said if plan.options.captions == "burnt" else ()
         self._stage = Stage(plan.root, plan.manifest.tracks, plan.options, wave, files=plan.files, said=burnt)
-        self._step = _PART_SECONDS * self._rate
+        self._step = PART_SECONDS * self._rate
         self._firsts = range(0, self._total, self._step)
-        self.parts = [directory / f"{first // self._step:05}.{self._codecs.part}" for first in self._firsts]
+        self.parts = [video_part(directory, first // self._step, plan.options.format) for first in self._firsts]
 
     def make(self, report: Report) -> Iterator[None]:
         """Make the missing parts; yield after each."""
@@ -208,24 +212,31 @@ class _Picture:
         self._stage.close()
 
     def _encode(self, first: int, end: int, part: Path, report: Report) -> None:
-        """Write a part atomically."""
-        unfinished = part.with_suffix(f".{os.getpid()}.tmp")
-        size = self._options.width, self._options.height
-        with containers.writing(self._files, unfinished, self._codecs.part) as container:
-            video = formats.add_video(container, self._codecs.video, size, self._rate)
-            pictures = self._stage.pictures(self._instant(index) for index in range(first, end))
-            for index, frame in enumerate(pictures):
-                frame.pts, frame.time_base = index, Fraction(1, self._rate)
-                container.mux(video.encode(frame))
-                if (first + index + 1) % self._rate == 0:
-                    report((first + index + 1) / self._total)
-            container.mux(video.encode(None))
-        unfinished.replace(part)
+        pictures = self._stage.pictures(self._instant(index) for index in range(first, end))
+        for index in write_part(part, pictures, self._options, self._rate, self._files):
+            if (first + index + 1) % self._rate == 0:
+                report((first + index + 1) / self._total)
 
     def _instant(self, index: int) -> Instant:
         at = self._cuts.at(index * 1000 / self._rate)
         place = bisect_right(self._scenes, at, key=lambda scene: scene.end_ms)
         return Instant(self._scenes[min(place, len(self._scenes) - 1)], at)
+
+
+def write_part(
+    part: Path, pictures: Iterator[av.VideoFrame], options: FilmOptions, rate: int, files: Files
+) -> Iterator[int]:
+    """Write a part of the video atomically; yield the number of each picture. Raises OSError, av.FFmpegError."""
+    codecs = FORMATS[options.format]
+    unfinished = part.with_suffix(f".{os.getpid()}.tmp")
+    with containers.writing(files, unfinished, codecs.part) as container:
+        video = formats.add_video(container, codecs.video, (options.width, options.height), rate)
+        for index, frame in enumerate(pictures):
+            frame.pts, frame.time_base = index, Fraction(1, rate)
+            container.mux(video.encode(frame))
+            yield index
+        container.mux(video.encode(None))
+    unfinished.replace(part)
 
 
 def _put_together(out: Path, parts: list[Path], sound: Path, plan: _Plan) -> None:
@@ -274,29 +285,10 @@ def _pictures(parts: list[Path], stream: Any, files: Files) -> "Iterator[av.Pack
             for packet in container.demux(container.streams.video[0]):
                 if packet.pts is None or packet.dts is None or packet.time_base is None:
                     continue
-                start = round(index * _PART_SECONDS / packet.time_base)
+                start = round(index * PART_SECONDS / packet.time_base)
                 packet.pts, packet.dts = packet.pts + start, packet.dts + start
                 packet.stream = stream
                 yield packet
-
-
-def _encoded(stream: Any, windows: Iterator[Samples], frame_samples: int) -> "Iterator[av.Packet[Any]]":
-    fifo = av.AudioFifo()
-    resampler = av.AudioResampler(format=stream.codec_context.format, layout="stereo", rate=RATE)
-    samples = 0
-    for window in windows:
-        if not window.shape[1]:
-            continue
-        frame = av.AudioFrame.from_ndarray(window, "fltp", "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = RATE, samples, Fraction(1, RATE)
-        samples += window.shape[1]
-        for converted in resampler.resample(frame):
-            fifo.write(converted)
-        for piece in fifo.read_many(frame_samples):
-            yield from stream.encode(piece)
-    if (rest := fifo.read(0, partial=True)) is not None:
-        yield from stream.encode(rest)
-    yield from stream.encode(None)
 
 
 def _seconds(packet: "av.Packet[Any]") -> float:

@@ -1,6 +1,7 @@
 """Formats of films: containers and codecs."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from foundation.film_options import Format
@@ -30,6 +31,18 @@ _VIDEO_OPTIONS = {
 }
 _AUDIO_RATE = 128_000
 KEYFRAME_SECONDS = 2
+PART_SECONDS = 30
+"""The length of the parts in which the video is made."""
+
+
+def video_part(directory: Path, number: int, form: Format) -> Path:
+    """Return the file of a part of the video."""
+    return directory / f"{number:05}.{FORMATS[form].part}"
+
+
+def sound_part(directory: Path, form: Format) -> Path:
+    """Return the file of the encoded sound."""
+    return directory / f"sound.{FORMATS[form].container}"
 
 
 def movflags(*, fragmented: bool) -> dict[str, str]:

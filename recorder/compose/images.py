@@ -87,6 +87,10 @@ class Images:
             return Shown(self._current, ms - self._current.ms >= _HOLD_MS)
         return Shown(self._current)
 
+    def follow(self, track: ManifestTrack) -> None:
+        """Continue with the same track, which has more files now."""
+        self._files = sorted(track.files, key=lambda file: file.start_ms)
+
     def close(self) -> None:
         """Close the open file; the next call of `at` opens it again."""
         if self._open is not None:
@@ -98,7 +102,7 @@ class Images:
         if ms < self._files[0].start_ms - LEAD_MS:
             return
         file = next((file for file in reversed(self._files) if file.start_ms <= ms), self._files[0])
-        if self._open is None or self._open.file is not file:
+        if self._open is None or self._open.file != file:
             self.close()
             self._open = _File(self._root, file, self._access)
             self._open.seek(ms)

@@ -36,11 +36,15 @@ class Loudness:
         self._graph.push(frame)
         self._read()
 
+    def so_far(self) -> float | None:
+        """Return the gated loudness until now in LUFS, None for silence."""
+        return self._lufs if self._lufs > _SILENCE_LUFS else None
+
     def integrated(self) -> float | None:
         """Return the gated loudness in LUFS, None for silence. No samples may be added afterwards."""
         self._graph.push(None)
         self._read()
-        return self._lufs if self._lufs > _SILENCE_LUFS else None
+        return self.so_far()
 
     def _read(self) -> None:
         while True:

@@ -107,8 +107,8 @@ def film_chapters(manifest: Manifest, options: FilmOptions) -> list[Chapter]:
 
 
 def running(track: ManifestTrack) -> list[Span]:
-    """Return the spans in which a track has media."""
-    return [(file.start_ms, file.start_ms + file.duration_ms) for file in track.files]
+    """Return the spans in which a track has media. A pause in which the last image stays visible is part of one."""
+    return _merged((file.start_ms, file.start_ms + file.duration_ms) for file in track.files)
 
 
 def _whole(track: ManifestTrack) -> Span | None:

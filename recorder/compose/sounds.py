@@ -1,7 +1,9 @@
 """The sound of all audio tracks: mixed, adjusted to the target loudness, limited. Gaps and mutes are silent."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,6 +18,8 @@ from recorder.manifest import ManifestFile, ManifestTrack
 
 _SLACK = RATE // 100
 """Times in files are in ms, so a frame is moved only if it would be off by more than 10 ms."""
+_NEAR = RATE // 10
+"""The difference of mutes that may come from clocks that were known less well during the recording."""
 _FADE = RATE // 200
 """A mute fades over 5 ms, to avoid a click."""
 
@@ -64,17 +68,82 @@ def mastered(windows: Iterator[Samples], gain: float) -> Iterator[Samples]:
     yield limiter.flush()
 
 
+class GrowingMix:
+    """The raw mix of tracks that get more files while it is read, in order."""
+
+    def __init__(self, root: Path, files: Files = PLAIN) -> None:
+        self._root = root
+        self._files = files
+        self._tracks: dict[str, _Track] = {}
+        self._end = 0
+        self.is_whole = True
+        """False if files or mutes became known after their time was read."""
+
+    def follow(self, tracks: Iterable[ManifestTrack]) -> None:
+        """Add what is new in the tracks; known files are not looked at again."""
+        for track in tracks:
+            known = self._tracks.get(track.track)
+            if known is None:
+                known = self._tracks[track.track] = _Track(self._root, track, self._files)
+                self.is_whole &= not known.begins_before(self._end)
+            elif not known.follow(track, self._end):
+                self.is_whole = False
+
+    def until(self, end_ms: int) -> Iterator[Samples]:
+        """Yield the samples from where the last call ended, at most a second at a time.
+
+        All that is heard before `end_ms` must be known. Raises OSError, av.FFmpegError.
+        """
+        last = end_ms * RATE // 1000
+        while self._end < last:
+            window = np.zeros((2, min(RATE, last - self._end)), np.float32)
+            for track in self._tracks.values():
+                track.add_to(window, self._end)
+            self._end += window.shape[1]
+            yield window
+
+    @property
+    def end_ms(self) -> int:
+        """The time until which the mix was read."""
+        return self._end * 1000 // RATE
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """The start of each file in ms of the recording, by key."""
+        return {key: start for track in self._tracks.values() for key, start in track.starts.items()}
+
+
 class _Track:
     """The sound of a track; windows must be requested in order."""
 
     def __init__(self, root: Path, track: ManifestTrack, files: Files) -> None:
-        self._coming = _decoded(root, sorted(track.files, key=lambda file: file.start_ms), files)
-        self._muted = [(start * RATE // 1000, end * RATE // 1000) for start, end in track.muted]
-        self._held: tuple[int, Samples] | None = next(self._coming, None)
+        self.starts: dict[str, int] = {}
+        self._pieces = _Pieces(root, files)
+        self._muted: list[tuple[int, int]] = []
+        self._held: tuple[int, Samples] | None = None
+        self.follow(track, 0)
+
+    def follow(self, track: ManifestTrack, read: int) -> bool:
+        """Add the files that are new, and take over the mutes; return False if they change what was `read` already."""
+        muted = [(start * RATE // 1000, end * RATE // 1000) for start, end in track.muted]
+        is_late = not _near(_clipped(muted, read), _clipped(self._muted, read))
+        self._muted = muted
+        for file in sorted(track.files, key=lambda file: file.start_ms):
+            if file.key not in self.starts:
+                self.starts[file.key] = file.start_ms
+                self._pieces.add(file)
+                is_late |= file.start_ms * RATE // 1000 < read - _SLACK
+        return not is_late
+
+    def begins_before(self, instant: int) -> bool:
+        return any(start * RATE // 1000 < instant - _SLACK for start in self.starts.values())
 
     def add_to(self, window: Samples, start: int) -> None:
         end = start + window.shape[1]
-        while self._held is not None and self._held[0] < end:
+        while True:
+            self._held = self._held or self._pieces.next()
+            if self._held is None or self._held[0] >= end:
+                return
             position, data = self._held
             first, last = max(position, start), min(position + data.shape[1], end)
             if first < last:
@@ -84,7 +153,7 @@ class _Track:
                 window[:, first - start : last - start] += part
             if position + data.shape[1] > end:
                 return
-            self._held = next(self._coming, None)
+            self._held = None
 
     def _audible(self, first: int, last: int) -> Samples | None:
         """Return the factors for samples from `first` to `last`: 0 while muted, fading at the edges; None for 1."""
@@ -98,30 +167,84 @@ class _Track:
         return factors
 
 
-def _decoded(root: Path, listed: Sequence[ManifestFile], files: Files) -> Iterator[tuple[int, Samples]]:
-    """Yield (position, (2, n) samples) in order."""
-    for file in listed:
-        expected: int | None = None
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
-        with containers.reading(files, root / file.key) as container:
+class _Pieces:
+    """Decoded pieces of files, one file after another, of which more can be added.
+
+    A decoder continues from file to file, so sound that was cut into segments has no seams.
+    """
+
+    def __init__(self, root: Path, files: Files) -> None:
+        self._root = root
+        self._files = files
+        self._waiting: deque[ManifestFile] = deque()
+        self._coming: Iterator[tuple[int, Samples]] = iter(())
+        self._decoder: av.AudioCodecContext | None = None
+        self._resampler = _new_resampler()
+        self._expected: int | None = None
+
+    def add(self, file: ManifestFile) -> None:
+        self._waiting.append(file)
+
+    def next(self) -> tuple[int, Samples] | None:
+        """Return the next (position, (2, n) samples), None if there is no more file. Raises OSError, av.FFmpegError."""
+        while (piece := next(self._coming, None)) is None and self._waiting:
+            self._coming = self._decoded(self._waiting.popleft())
+        return piece
+
+    def _decoded(self, file: ManifestFile) -> Iterator[tuple[int, Samples]]:
+        with containers.reading(self._files, self._root / file.key) as container:
             stream = container.streams.audio[0]
             assert stream.time_base is not None
             unit, start = float(stream.time_base * RATE), file.start_ms * RATE / 1000
+            before, decoder = self._decoder, self._decoder_of(stream)
             for packet in container.demux(stream):
                 if not packet.size:  # an empty packet would permanently end the decoder
                     continue
                 try:
-                    frames = packet.decode()
+                    frames = decoder.decode(packet if decoder is not before else _bare(packet))
                 except av.FFmpegError:
                     continue
                 for frame in frames:
-                    if frame.pts is None:
-                        continue
-                    at = round(start + frame.pts * unit)
-                    if expected is None or abs(at - expected) > _SLACK:
-                        expected = at
-                    frame.pts = None
-                    for resampled in resampler.resample(frame):
-                        data = np.asarray(resampled.to_ndarray(), np.float32)
-                        yield expected, data
-                        expected += data.shape[1]
+                    if frame.pts is not None:
+                        yield from self._placed(frame, round(start + frame.pts * unit))
+
+    def _placed(self, frame: av.AudioFrame, at: int) -> Iterator[tuple[int, Samples]]:
+        if self._expected is None or abs(at - self._expected) > _SLACK:
+            self._expected = at
+        frame.pts = None
+        for resampled in self._resampler.resample(frame):
+            data = np.asarray(resampled.to_ndarray(), np.float32)
+            yield self._expected, data
+            self._expected += data.shape[1]
+
+    def _decoder_of(self, stream: Any) -> av.AudioCodecContext:
+        """Return the decoder that has decoded so far, or another one if this stream needs it."""
+        context = stream.codec_context
+        known = self._decoder
+        if known is None or (known.name, known.extradata) != (context.name, context.extradata):
+            known = self._decoder = av.AudioCodecContext.create(context.name, "r")
+            known.extradata = context.extradata
+            known.sample_rate, known.layout = context.sample_rate, context.layout
+            self._resampler = _new_resampler()
+            self._expected = None
+        return known
+
+
+def _clipped(muted: list[tuple[int, int]], read: int) -> list[tuple[int, int]]:
+    return [(start, min(end, read)) for start, end in muted if start < read - _NEAR]
+
+
+def _near(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> bool:
+    pairs = [pair for a, b in zip(one, other, strict=False) for pair in zip(a, b, strict=True)]
+    return len(one) == len(other) and all(abs(a - b) <= _NEAR for a, b in pairs)
+
+
+def _bare(packet: "av.Packet[Any]") -> "av.Packet[Any]":
+    """Return a packet without the note that its first samples are to be skipped: they continue what was decoded."""
+    copy = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    return copy
+
+
+def _new_resampler() -> av.AudioResampler:
+    return av.AudioResampler(format="fltp", layout="stereo", rate=RATE)

@@ -84,6 +84,13 @@ class Stage:
                 yield self._canvas.finish(instant.ms)
             now = following
 
+    def follow(self, tracks: Iterable[ManifestTrack]) -> None:
+        """Continue with the tracks of a later moment: there may be new ones, and known ones have more files."""
+        self._tracks = {track.track: track for track in tracks}
+        for name, reader in self._readers.items():
+            if name in self._tracks:
+                reader.follow(self._tracks[name])
+
     def close(self) -> None:
         self._threads.shutdown()
         for reader in self._readers.values():
@@ -149,6 +156,9 @@ class _Reader:
         if shown.image is None or shown.is_interrupted:
             return INTERRUPTED if shown.is_interrupted else ""
         return self._scalers[tile.box].scale(shown.image.image, tile.box)
+
+    def follow(self, track: ManifestTrack) -> None:
+        self._images.follow(track)
 
     def close(self) -> None:
         self._images.close()

@@ -187,7 +187,7 @@ def test_what_no_font_has_is_left_out() -> None:
 
 
 def test_a_film_that_gave_way_goes_on_behind_its_last_part(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film, "_PART_SECONDS", 2)
+    monkeypatch.setattr(film, "PART_SECONDS", 2)
     numbered(root / "rec" / "cam.webm", 7, keyframe_every=30)
     sound_file(root / "rec" / "mic.webm", 7, [1, 3, 5])
     manifest = manifest_of(7000, track("cam", "ada", "camera", 0, 7000), track("mic", "ada", "microphone", 0, 7000))
@@ -267,8 +267,9 @@ async def test_a_recorder_that_stops_lets_go_and_the_next_one_goes_on(root: Path
             working = asyncio.create_task(Composer(config, None, local).run())
             await asyncio.to_thread(until, lambda: parts().items() > made.items() or len(told) > 1, 120)
             await asyncio.to_thread(until, lambda: len(told) > 1, 120)
+            # What is done is deleted with the film.
+            await asyncio.to_thread(until, lambda: not list(root.glob(".composing/*/rec")), 60)
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
     result = told[-1].result
     assert result is not None and (root / "rec" / result["file"]).stat().st_size == result["bytes"]
-    assert not list(root.glob(".composing/*/rec")), "what is done is deleted with the film"

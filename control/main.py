@@ -167,7 +167,9 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
     of_files = FileJobs(services.pool, services.media, services.inference, services.images)
     for_files = Worker(services.pool, of_files.handlers(), results=services.results)
     for_minutes = Worker(services.pool, minutes.handlers(services))
-    for_uploads = [Worker(services.pool, egress_uploads.handlers(services)) for _ in range(_UPLOADS)]
+    for_uploads = [
+        Worker(services.pool, egress_uploads.handlers(services), ending=egress_uploads.failed) for _ in range(_UPLOADS)
+    ]
     for_notifications = Worker(services.pool, notifications.handlers(services))
     places = services.places
     deliveries = webhooks.Enqueuer(services.pool)

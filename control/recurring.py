@@ -25,7 +25,7 @@ async def every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
 
 
 async def for_each(what: str, things: Iterable[Thing], act: Callable[[Thing], Awaitable[None]]) -> None:
-    """Run `work` on each item; log and count failures. Raises only the errors of an unreachable database."""
+    """Run `act` on each item; log and count failures. Raises only the errors of an unreachable database."""
     for thing in things:
         try:
             await act(thing)

@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
+from control.database import Connection
 from control.files.bucket_upload import Bucket, UploadFailed, location_of, upload
 from control.jobs.worker import Handler, Report
 from control.services import Services
@@ -43,6 +44,12 @@ def handlers(services: Services) -> dict[str, Handler]:
         return None
 
     return {UPLOAD: run}
+
+
+async def failed(connection: Connection, job: JobRow) -> None:
+    """End the egress of an upload whose job failed, for example because each process that tried it died."""
+    _UPLOADS.labels("failed").inc()
+    await egresses.uploaded(connection, job.subject, "", f"the file was not uploaded: {job.error}")
 
 
 async def _attempts(services: Services, row: EgressRow) -> str:

@@ -36,7 +36,7 @@ async def claim(services: Services, asked: JobRequest) -> ClaimedJob | None:
     kinds = sorted(_KINDS.intersection(asked.kinds))
     async with services.pool.acquire() as connection, connection.transaction():
         for failed in await jobs.give_up(connection, kinds):
-            await egresses.filmed(connection, failed)
+            await egresses.filmed(connection, failed.id)
         job = await jobs.claim(connection, kinds, LEASE_SECONDS, asked.node)
         if job is None:
             return None
@@ -82,12 +82,10 @@ async def settle(services: Services, job: str, outcome: JobOutcome) -> bool:
 
 async def _fail(connection: Connection, job: JobRow, error: str, *, again: bool) -> bool:
     """Store a failure; the last one of a film ends its egress."""
-    if not await jobs.fail(connection, job, error, again=again):
-        return False
-    after = await jobs.by_id(connection, job.id)
+    after = await jobs.fail(connection, job, error, again=again)
     if after is not None and after.state == "failed":
         await egresses.filmed(connection, job.id)
-    return True
+    return after is not None
 
 
 async def _keep(connection: Connection, job: JobRow, result: Composed) -> bool:

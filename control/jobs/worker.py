@@ -23,6 +23,8 @@ _POLL_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 Report = Callable[[float], None]
 Handler = Callable[[JobRow, Report], Awaitable[Any]]
+Ending = Callable[[Connection, JobRow], Awaitable[None]]
+"""Called with a job that has failed for good, in the transaction in which it fails."""
 
 
 class JobFailed(Exception):
@@ -38,7 +40,7 @@ class JobFailed(Exception):
 
 
 class Worker:
-    """Worker for jobs of the kinds in `handlers`; it stores AI results in `results`."""
+    """Worker for jobs of the kinds in `handlers`; it stores AI results in `results`. `ending` hears of failed jobs."""
 
     def __init__(
         self,
@@ -46,11 +48,13 @@ class Worker:
         handlers: dict[str, Handler],
         lease_seconds: float = LEASE_SECONDS,
         results: AiResults | None = None,
+        ending: Ending | None = None,
     ) -> None:
         self._pool = pool
         self._handlers = handlers
         self._lease = lease_seconds
         self._results = results
+        self._ending = ending
 
     async def run(self) -> None:
         """Work until cancelled. While the database is unreachable, wait for it."""
@@ -66,7 +70,9 @@ class Worker:
     async def do_one(self) -> bool:
         """Claim and do one job; return False if there is none."""
         async with self._pool.acquire() as connection:
-            await jobs.give_up(connection, list(self._handlers))
+            async with connection.transaction():
+                for lost in await jobs.give_up(connection, list(self._handlers)):
+                    await self._has_failed(connection, lost)
             job = await jobs.claim(connection, list(self._handlers), self._lease)
         if job is None:
             return False
@@ -111,11 +117,17 @@ class Worker:
 
     async def _fail(self, job: JobRow, failed: JobFailed) -> None:
         _log.warning("job %s (%s) failed: %s", job.id, job.kind, failed)
-        _JOBS.labels(job.kind, "failed").inc()
-        async with self._pool.acquire() as connection:
-            await jobs.fail(
+        async with self._pool.acquire() as connection, connection.transaction():
+            after = await jobs.fail(
                 connection, job, str(failed), again=failed.again, pause=failed.pause, attempts=failed.attempts
             )
+            if after is not None and after.state == "failed":
+                await self._has_failed(connection, after)
+
+    async def _has_failed(self, connection: Connection, job: JobRow) -> None:
+        _JOBS.labels(job.kind, "failed").inc()
+        if self._ending is not None:
+            await self._ending(connection, job)
 
 
 async def _keep(results: AiResults, connection: Connection, job: JobRow, result: Any) -> None:

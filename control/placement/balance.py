@@ -38,6 +38,7 @@ class Balance:
         self._calm_since: dict[str, float] = {}
         self._resting: dict[str, float] = {}
         self._pause_until = 0.0
+        self._stuck: set[str] = set()
 
     def look(self, nodes: Iterable[NodeRecord], now: float) -> Way | None:
         """Process the nodes' latest load; return the nodes between which a room should move now, if any."""
@@ -45,6 +46,7 @@ class Balance:
         self._hot_since = {name: self._hot_since.get(name, now) for name, node in living.items() if is_hot(node)}
         self._calm_since = {name: self._calm_since.get(name, now) for name, node in living.items() if is_calm(node)}
         self._resting = {room: until for room, until in self._resting.items() if until > now}
+        self._stuck &= self._hot_since.keys()
         if now < self._pause_until:
             return None
         calm = [living[name] for name, since in self._calm_since.items() if now - since >= PATIENCE_SECONDS]
@@ -80,6 +82,12 @@ class Balance:
         found = best(among, key=shares.__getitem__)
         self._resting[found] = now + REST_SECONDS
         return found
+
+    def is_stuck_anew(self, way: Way) -> bool:
+        """Return whether this is the first time since its node became hot that no room could be moved."""
+        is_first = way.hot.node not in self._stuck
+        self._stuck.add(way.hot.node)
+        return is_first
 
 
 def is_hot(node: NodeRecord) -> bool:

@@ -43,7 +43,8 @@ async def step(services: Services, balance: Balance, now: float) -> None:
     rooms = await services.nodes.room_loads(way.hot)
     found = balance.pick(way, rooms, now)
     if found is None:
-        _log.info("node %s is hot, and none of its rooms fits node %s", way.hot.node, way.calm.node)
+        if balance.is_stuck_anew(way):
+            _log.info("node %s is hot, and none of its rooms fits another", way.hot.node)
         return
     async with services.pool.acquire() as connection:
         placement = await placements.of(connection, found)

@@ -116,16 +116,16 @@ def attempt_of(job: JobRow, attempt: int) -> JobRow:
     return replace(job, attempt=attempt)
 
 
-async def give_up(connection: Connection, kinds: list[str]) -> list[str]:
-    """Mark the jobs that were interrupted too often as failed; return their ids."""
-    rows = await connection.fetch(
+async def give_up(connection: Connection, kinds: list[str]) -> list[JobRow]:
+    """Mark the jobs that were interrupted too often as failed; return them."""
+    return await connection.all(
+        JobRow,
         "UPDATE processing_jobs SET state = 'failed', error = 'every attempt was interrupted', finished_at = now(),"
         "  lease_until = NULL WHERE kind = ANY($1) AND state = 'running' AND lease_until < now()"
-        "  AND cut_offs + 1 >= $2 AND progress <= furthest RETURNING id",
+        "  AND cut_offs + 1 >= $2 AND progress <= furthest RETURNING *",
         kinds,
         MAX_CUT_OFFS,
     )
-    return [row["id"] for row in rows]
 
 
 async def claim(
@@ -176,17 +176,18 @@ async def finish(connection: Connection, job: JobRow, result: Any) -> bool:
 
 async def fail(
     connection: Connection, job: JobRow, error: str, *, again: bool, pause: float = 0.0, attempts: int = MAX_FAILURES
-) -> bool:
-    """Store a failure; return False if another worker holds the job.
+) -> JobRow | None:
+    """Store a failure and return the job, None if another worker holds it.
 
     With `again`, there are up to `attempts`: the next one `pause` seconds later, each further one after three times
     the time before.
     """
-    return await connection.change(
+    return await connection.one(
+        JobRow,
         "UPDATE processing_jobs SET state = CASE WHEN $4 AND failures + 1 < $5 THEN 'queued' ELSE 'failed' END,"
         " failures = failures + 1, not_before = now() + make_interval(secs => $6 * 3 ^ failures), error = $3,"
         " finished_at = now(), lease_until = NULL"
-        " WHERE id = $1 AND attempt = $2 AND state = 'running'",
+        " WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING *",
         job.id,
         job.attempt,
         error[:1000].encode(errors="replace").decode().replace("\0", "\ufffd"),  # a text column cannot hold NUL

@@ -94,6 +94,27 @@ async def test_failures_are_tried_again_a_few_times(pool: Pool) -> None:
     assert (row.state, row.attempt, row.error) == ("failed", 3, "not now")
 
 
+async def test_whoever_waits_is_told_of_jobs_that_failed_or_were_interrupted_too_often(pool: Pool) -> None:
+    broken, unlucky = await queue(pool, 2)
+    told: list[tuple[str, str | None]] = []
+
+    async def work(job: JobRow, report: Report) -> Any:
+        raise JobFailed("never")
+
+    async def ending(connection: Connection, job: JobRow) -> None:
+        assert connection.is_in_transaction()
+        told.append((job.id, job.error))
+
+    worker = Worker(pool, {"k": work}, ending=ending)
+    assert await worker.do_one() and told == [(broken.id, "never")]
+    async with pool.acquire() as connection:
+        for _ in range(jobs.MAX_CUT_OFFS):
+            claimed = await jobs.claim(connection, ["k"], 0.0)
+            assert claimed is not None and claimed.id == unlucky.id
+    assert not await worker.do_one()
+    assert told[1:] == [(unlucky.id, "every attempt was interrupted")]
+
+
 @pytest.mark.parametrize("error", [IsADirectoryError("thumbnail"), KeyError("segment"), RecursionError()])
 async def test_a_job_that_breaks_fails_with_a_reason_and_the_worker_goes_on(pool: Pool, error: Exception) -> None:
     broken, sound = await queue(pool, 2)

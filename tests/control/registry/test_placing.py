@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -230,3 +231,24 @@ async def test_a_room_moves_off_a_hot_node_and_both_nodes_are_told(
     assert (await desired(host, nodes[0].rooms[0].room))["placement"]["node"] == "sfu-1"
     assert [(state.room, state.placement) for state in nodes[0].told] == [(moved, Placement(node="sfu-2", epoch=2))]
     await eventually(lambda: [state.room for state in nodes[1].told] == [moved])
+
+
+async def test_a_hot_node_whose_rooms_fit_nowhere_is_logged_once(
+    people: People, nodes: list[FakeNode], services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "control.placement.balancing")
+    nodes[0].rooms.append(RoomLoad(room="only", participants=4, weight=1.0))
+    balance = Balance()
+
+    async def look(cpu: float, *times: float) -> int:
+        for node, load in zip(nodes, (cpu, 0.1), strict=True):
+            node.change(region="")
+            node.load(load, 4)
+            services.registry._heard(node.record)
+        for now in times:
+            await balancing.step(services, balance, now)
+        return len([line for line in caplog.messages if "is hot" in line])
+
+    assert await look(0.95, *(number * PATIENCE_SECONDS for number in range(20))) == 1
+    assert await look(0.1, 300.0) == 1
+    assert await look(0.95, 310.0, 310.0 + PATIENCE_SECONDS) == 2

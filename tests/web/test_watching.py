@@ -219,6 +219,14 @@ async def test_a_clip_is_cut_and_followed_until_it_is_made(view: Page, server: S
     await expect(clip.get_by_role("link")).to_have_attribute(
         "href", "/api/v1/recordings/r1/files/film-f1-1.mp4?download"
     )
+    await view.evaluate("document.querySelector('.watch-columns video').pause = () => (window.paused = true)")
+    await clip.get_by_role("button", name="Play 0:40–1:01").press("Enter")
+    player = view.get_by_role("dialog", name="0:40–1:01")
+    await expect(player.locator("video")).to_have_attribute("src", "/api/v1/recordings/r1/files/film-f1-1.mp4")
+    assert await view.evaluate("window.paused")
+    await view.keyboard.press("Escape")
+    await expect(player).to_have_count(0)
+    await expect(clip.get_by_role("button", name="Play 0:40–1:01")).to_be_focused()
 
 
 async def test_who_has_the_link_watches_without_an_account(view: Page, server: ScriptedServer) -> None:

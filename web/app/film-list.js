@@ -1,4 +1,4 @@
-/** The videos ordered of a recording, including clips: their progress, and actions to download, share and delete. */
+/** The videos ordered of a recording, including clips: their progress, and actions to play, download, share and delete. */
 import { h } from './dom.js';
 import { iconButton } from './fields.js';
 import { duration, size } from './format.js';
@@ -36,6 +36,7 @@ export function filmList(recording, signal, remove) {
     const name = nameOf(film.options);
     return h('li', { 'data-film': film.id },
       h('span', {}, h('strong', {}, name), h('span', { class: 'hint' }, ` ${filmState(film)}`)),
+      film.file && iconButton('play', t('film.play-of', { film: name }), { onclick: () => void import('./film-player.js').then(({ playFilm }) => playFilm(name, `/api/v1${base}/files/${film.file}`)) }),
       film.file && h('a', {
         class: 'icon-button', href: `/api/v1${base}/files/${film.file}?download`, download: true, target: '_self',
         title: t('recordings.download'), 'aria-label': t('recordings.download-of', { file: name }),

@@ -1010,6 +1010,7 @@ export default {
   'film.layout-waveform': 'Names and waveform',
   'film.order': 'Create',
   'film.others': 'Other versions',
+  'film.play-of': 'Play {film}',
   'film.queued': 'Waiting to be created',
   'film.running': 'Creating the video: {progress, number, ::percent}',
   'film.size': 'Size',

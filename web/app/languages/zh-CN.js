@@ -1020,6 +1020,7 @@ export default {
   'film.layout-waveform': '姓名与声波',
   'film.order': '生成',
   'film.others': '其他版本',
+  'film.play-of': '播放{film}',
   'film.queued': '等待生成',
   'film.running': '正在生成视频：{progress, number, ::percent}',
   'film.size': '尺寸',

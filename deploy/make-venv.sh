@@ -51,7 +51,7 @@ if [ "${1:-}" = dev ]; then
     install --constraint deploy/constraints.txt --editable . --editable deploy/client --group dev
     touch .venv/.installed-dev
 else
-    install --constraint deploy/constraints.txt --editable .
+    install --constraint deploy/constraints.txt --editable . --editable deploy/client
 fi
 # As pip would, but on all processors. What does not compile is for other versions of Python.
 .venv/bin/python -m compileall -qq -j 0 .venv/lib >/dev/null 2>&1 || :

@@ -37,7 +37,7 @@ from sfu.api.registration import NodeRecord
 from sfu.server import port_share
 from sfu.server.config import SfuConfig
 
-_EXTRAS = {"kafka": "aiokafka", "mongodb": "pymongo", "triton": "tritonclient"}
+_EXTRAS = {"kafka": "aiokafka", "mongodb": "pymongo", "triton": "tritonclient", "phone": "parley_client"}
 """By extra: the module that it installs."""
 _PREFIX = re.compile(r"!?\+?[0-9]{1,15}")
 _TURNS_BY_ADDRESS = re.compile(r"turns:(\[|[0-9.]+(:|\?|$))")
@@ -54,6 +54,7 @@ def check(settings: Settings) -> None:
         read(settings)
     if settings["inference"]:
         inference_config(settings)
+    with_extra(settings, "phone", "phone")
 
 
 def control_config(settings: Settings) -> ControlConfig:
@@ -164,7 +165,7 @@ def authority(settings: Settings, name: str) -> Path | None:
     return path
 
 
-def _with_extra(settings: Settings, name: str, extra: str) -> Any:
+def with_extra(settings: Settings, name: str, extra: str) -> Any:
     """Return a setting that needs one of our extras; raises SettingsError if that is not installed."""
     if settings[name] and find_spec(_EXTRAS[extra]) is None:
         raise SettingsError(f"{name} needs an extra: pip install parley-sfu[{extra}]")
@@ -173,7 +174,7 @@ def _with_extra(settings: Settings, name: str, extra: str) -> Any:
 
 def kafka_access(settings: Settings) -> KafkaAccess | None:
     """Return the access to Kafka, None if it is not configured; raises SettingsError."""
-    brokers = _with_extra(settings, "kafka_brokers", "kafka")
+    brokers = with_extra(settings, "kafka_brokers", "kafka")
     if not brokers:
         return None
     if (settings["kafka_username"] is None) != (settings["kafka_password"] is None):
@@ -200,7 +201,7 @@ def kafka_access(settings: Settings) -> KafkaAccess | None:
 
 def _mongodb_url(settings: Settings) -> str | None:
     """Return the URL after its client has parsed it; a name of `mongodb+srv` is resolved on connection."""
-    url: str | None = _with_extra(settings, "mongodb_url", "mongodb")
+    url: str | None = with_extra(settings, "mongodb_url", "mongodb")
     if not url:
         return None
     # Imported only if it is configured, because it is an extra.
@@ -374,7 +375,7 @@ def inference_config(settings: Settings) -> InferenceConfig:
         tls=part_tls(settings),
         languages=settings["languages"],
         threads=settings["inference_threads"],
-        triton_urls=_with_extra(settings, "triton_urls", "triton"),
+        triton_urls=with_extra(settings, "triton_urls", "triton"),
         voice_detector_card=readable(settings, "voice_detector_card"),
         face_detector_card=readable(settings, "face_detector_card"),
         api_host=settings["metrics_host"],

@@ -7,9 +7,8 @@ import re
 from foundation.digest import Account
 from foundation.settings import Settings, SettingsError
 from parley import part_process
-from parley.part_configs import control_url, listener_certificate, node_secret, port_range
+from parley.part_configs import control_url, listener_certificate, node_secret, port_range, with_extra
 from parley.part_encryption import part_tls
-from phone import main as phone_main
 from phone.config import PhoneConfig, Trunk
 from phone.prompts import LANGUAGES
 
@@ -18,6 +17,9 @@ _TRUNK = re.compile(r"sip:(\[[0-9a-fA-F:]+\]|[^\s:;@\[\]]+)(?::(\d{1,5}))?(?:;tr
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM; return the exit code. Raises SettingsError."""
+    with_extra(settings.replaced(phone=True), "phone", "phone")
+    from phone import main as phone_main  # noqa: PLC0415  an extra
+
     config = phone_config(settings)
     return part_process.run(settings, "phone", lambda ready: phone_main.run(config, ready), settings["phone_port"])
 

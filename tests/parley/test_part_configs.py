@@ -131,7 +131,12 @@ def test_a_mongodb_that_its_client_cannot_read_is_named(wrong: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("kafka_brokers", "kafka:9092"), ("mongodb_url", "mongodb://host/parley"), ("triton_urls", "triton:8001")],
+    [
+        ("kafka_brokers", "kafka:9092"),
+        ("mongodb_url", "mongodb://host/parley"),
+        ("triton_urls", "triton:8001"),
+        ("phone", "on"),
+    ],
 )
 def test_an_extra_that_is_not_installed_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part_configs, "find_spec", lambda _: None)

@@ -10,6 +10,8 @@ from control.identifiers import new_id
 from foundation.broadcasts import BroadcastReport, OutputKind
 
 MOST_OUTPUTS = 10
+STARTED_IT = "(owns_broadcast OR (owns AND recording_id IS NULL))"
+"""Condition on an egress: it started its broadcast. Rows of the previous release have `owns` alone."""
 
 
 class OutputRow(msgspec.Struct, frozen=True):
@@ -54,9 +56,8 @@ async def used(connection: Connection, row: BroadcastRow) -> list[OutputRow]:
     """Return the outputs that a broadcast uses: all of its meeting's, or only those of egresses if one started it."""
     return await connection.all(
         OutputRow,
-        "SELECT o.* FROM broadcast_outputs o WHERE o.meeting_id = $1"
-        " AND (NOT EXISTS (SELECT FROM livekit_egresses WHERE broadcast_id = $2"
-        "   AND (owns_broadcast OR (owns AND recording_id IS NULL)))"
+        "SELECT o.* FROM broadcast_outputs o WHERE o.meeting_id = $1"  # noqa: S608  a constant
+        f" AND (NOT EXISTS (SELECT FROM livekit_egresses WHERE broadcast_id = $2 AND {STARTED_IT})"
         "  OR EXISTS (SELECT FROM livekit_streams s WHERE s.id = o.id)) ORDER BY o.created_at, o.id",
         row.meeting_id,
         row.id,

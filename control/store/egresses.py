@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from control.database import Connection
 from control.identifiers import new_id
 from control.store import films, jobs, outbox, recordings
+from control.store.broadcasts import STARTED_IT
 from foundation.broadcasts import BroadcastReport, OutputKind, OutputState
 
 MOST_LISTED = 100
@@ -250,8 +251,8 @@ async def is_unused(connection: Connection, broadcast: str) -> bool:
     """Return whether an egress started a broadcast, and all of its egresses are over."""
     return await connection.value(
         bool,
-        "SELECT coalesce(bool_or(owns_broadcast OR (owns AND recording_id IS NULL)) AND bool_and(ended_at IS NOT NULL),"
-        " false) FROM livekit_egresses WHERE broadcast_id = $1",
+        f"SELECT coalesce(bool_or({STARTED_IT}) AND bool_and(ended_at IS NOT NULL), false)"  # noqa: S608  a constant
+        " FROM livekit_egresses WHERE broadcast_id = $1",
         broadcast,
     )
 

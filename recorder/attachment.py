@@ -90,6 +90,7 @@ class Attachments:
         """Read until the sfu closes the socket. `records` is set while something is recorded."""
         sink.send(SinkHello(sink="recorder", instance=self._config.instance, v=VERSION))
         while batch := await sink.receive():
+            now = time.monotonic_ns()
             for data in batch:
                 try:
                     record = decode(data)
@@ -100,7 +101,8 @@ class Attachments:
                 if isinstance(record, BroadcastStarted | BroadcastEnded):
                     self._broadcasts.take(record, self._path)
                 else:
-                    capture.take(record, time.monotonic_ns())
+                    capture.take(record, now)
+            capture.pass_on()
             for recording in capture.take_begun():
                 started = RecordingStarted(
                     room=recording.info.room, at=recording.info.started_unix_ms, recording=recording.info.recording

@@ -43,6 +43,7 @@ class Capture:
         self._open: dict[str, Recording] = {}
         self._numbers: dict[tuple[str, str], SegmentNumbers] = {}
         self._begun: list[Recording] = []
+        self._changed: set[StreamCapture] = set()
         self.version = 1
 
     @property
@@ -78,6 +79,12 @@ class Capture:
         """Return the recordings that are new since the last call."""
         begun, self._begun = self._begun, []
         return begun
+
+    def pass_on(self) -> None:
+        """Pass what was written since the last call to be made durable: after each batch of records."""
+        for stream in self._changed:
+            self._collect(stream)
+        self._changed.clear()
 
     def tick(self, wall: int) -> list[KeyframeWanted]:
         """Do due work, about ten times a second; return the keyframes to request."""
@@ -137,7 +144,7 @@ class Capture:
             return
         stream.packet(record, wall)
         if stream.changes or stream.problems:
-            self._collect(stream)
+            self._changed.add(stream)
 
     def _about_stream(self, record: SenderReportRecord | MissedRecord | TrackMuteChanged) -> None:
         stream = self._streams.get(record.handle)

@@ -59,7 +59,9 @@ class StreamCapture:
         self.refusal = ""
         self.changes: list[Written] = []
         self._codec = codec
-        self._frames = metrics.FRAMES.labels(opened.media)
+        self._frames_total = metrics.FRAMES.labels(opened.media)
+        self._frames = 0
+        self._bytes = 0
         self._directory = directory
         self._files = files
         self._epoch = epoch
@@ -84,6 +86,7 @@ class StreamCapture:
         self._disk_refused_at: int | None = None
         self._now = 0
         self._wall = 0
+        self._lag = 0
         self._first_frame: tracing.Span | None = None
         if opened.traceparent and resume is None:
             about: dict[str, str | int] = {
@@ -142,6 +145,7 @@ class StreamCapture:
         """
         self._now, self._wall = self._now + max(0, wall - self._wall), wall
         self._take(self._assembler.flush(self._now))
+        self._count()
         return self._policy.keyframe_due(self._now)
 
     def close(self, reason: str) -> None:
@@ -151,7 +155,16 @@ class StreamCapture:
         if self._ended and self._segment is not None:
             self._note(EndedLine(reason))
         self._close_segment()
+        self._count()
         self._end_first_frame("closed before its first frame")
+
+    def _count(self) -> None:
+        """Add what was written to the metrics: doing so for each frame costs as much as writing some of them."""
+        if self._frames:
+            self._frames_total.inc(self._frames)
+            metrics.BYTES.inc(self._bytes)
+            metrics.LAG.set(self._lag / 1e9)
+            self._frames = self._bytes = 0
 
     def _end_first_frame(self, outcome: str) -> None:
         """End the span. A layer that ends before its first keyframe has not failed."""
@@ -187,11 +200,12 @@ class StreamCapture:
         except OSError as error:
             self._disk_refused(error)
             return
-        self._frames.inc()
-        metrics.BYTES.inc(self._segment.bytes - before)
-        metrics.LAG.set((self._wall - frame.arrival) / 1e9)
+        self._frames += 1
+        self._bytes += self._segment.bytes - before
+        self._lag = self._wall - frame.arrival
         self._written = frame.last_ext_seq
-        self.changes.append(Written(self._segment, False, None))
+        if not self.changes or self.changes[-1].segment is not self._segment:
+            self.changes.append(Written(self._segment, False, None))
 
     def _open_segment(self, frame: Frame) -> bool:
         """Open a segment that begins with `frame`; False if the frame cannot begin one. Raises OSError."""

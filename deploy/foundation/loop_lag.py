@@ -1,10 +1,9 @@
-"""Lag of this process's event loop: the delay of a timer that fires every quarter of a second."""
+"""Lag of this process's event loop: the delay of a timer that fires at an interval."""
 
 import asyncio
 
 from prometheus_client import Histogram
 
-_EVERY = 0.25
 _LAG = Histogram(
     "parley_event_loop_lag_seconds",
     "Delay of a timer in the event loop",
@@ -12,10 +11,10 @@ _LAG = Histogram(
 )
 
 
-async def measure() -> None:
-    """Measure the lag until cancelled."""
+async def measure(every: float) -> None:
+    """Measure the lag every so many seconds until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + _EVERY
-        await asyncio.sleep(_EVERY)
+        due = loop.time() + every
+        await asyncio.sleep(every)
         _LAG.observe(max(0.0, loop.time() - due))

@@ -210,10 +210,10 @@ class Appender:
     def write(self, content: bytes) -> None:
         """Append; if the disk refuses, nothing of it remains."""
         data = content if self._records is None else self._records.seal(content)
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
         except OSError:
             if self._key is not None:
                 self._records = form.Records(self._key.id, self._key.key)  # a nonce must not be used again

@@ -28,6 +28,7 @@ INSIDE_FUNCTIONS = {
     "inference.analysis.detectors": {"inference.triton.detector_client"},  # the extra `triton`
     "inference.main": {"inference.recognisers.triton"},
     "inference.analysis.looking": {"inference.analysis.prosody"},  # the extra `emotion`
+    "parley.phone_command": {"phone"},  # the extra `phone`
     "parley.flight_plot": {"matplotlib"},  # the extra `plots`
     "objects.opening": {"objects.s3"},  # 7 MB in control and recorder that stores in directories do without
     "inference.triton.encoder_model": {"inference"},  # Triton's copies find what lies beside them by a path set first

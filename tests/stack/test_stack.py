@@ -82,6 +82,7 @@ QUIET = {
     "parley_recorder_disk_errors",
     "parley_recorder_dropped_records",
     "parley_recorder_finish_seconds",  # it still records
+    "parley_recorder_followed_recordings",  # not in its first half minute
     "parley_recorder_lost_packets",
     "parley_sfu_marked_datagrams",  # nothing here marks
     "parley_sfu_facts_waiting",

@@ -13,9 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +29,8 @@ from objects.sealed_file import Files
 from objects.sealed_store import SealedStore
 from objects.store import read_all
 from objects.threads import Objects
-from recorder import layout, leases
-from recorder.compose.contract import COMPOSE, GAVE_WAY, VERSION, belongs_to, early_directory
+from recorder import layout, leases, media_process
+from recorder.compose.contract import COMPOSE, GAVE_WAY, VERSION, belongs_to, early_directory, given_keys
 from recorder.compose.cuts import Cuts
 from recorder.compose.scenes import film_chapters
 from recorder.compose.storyboard_files import storyboard_paths
@@ -55,7 +53,6 @@ _IDLE_POLL_SECONDS = 5.0
 _MAX_POLL_SECONDS = 30.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _PIECE = 1 << 20
-_PACKAGES = Path(__file__).parent.parent
 
 
 class _Work(NamedTuple):
@@ -104,12 +101,11 @@ class Composer:
         if not self._config.control_url or self._config.films_at_once < 0:
             return
         await asyncio.to_thread(_forget_old, self._all_work, time.time() - _KEPT_SECONDS)
-        at_once = self._config.films_at_once or max(1, len(os.sched_getaffinity(0)) // 2)
         async with (
             part_session(self._config.node_secret, self._config.tls, _TIMEOUT) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            for _ in range(at_once):
+            for _ in range(self._config.most_films):
                 tasks.create_task(self._work_on(session))
 
     async def _work_on(self, session: aiohttp.ClientSession) -> None:
@@ -275,25 +271,17 @@ class Composer:
                 await asyncio.to_thread(arriving.replace, path)
 
     async def _run(self, root: Path, film: Path, work: _Work, files: Files) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "recorder.compose", str(root), str(film), str(_TURN_SECONDS)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=_PACKAGES,
-            env={name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ},
-        )
+        process = await media_process.start("recorder.compose", str(root), str(film), str(_TURN_SECONDS))
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         try:
-            process.stdin.write(msgspec.json.encode({key_id.hex(): key.hex() for key_id, key in files.keys.items()}))
+            process.stdin.write(given_keys(files))
             process.stdin.close()
             complaints = asyncio.create_task(process.stderr.read(1 << 16))
             async for line in process.stdout:
                 with contextlib.suppress(ValueError):
                     self._shares[work.job.id] = float(line)
             code = await process.wait()
-            last = (await complaints).decode(errors="replace").strip().rpartition("\n")[2]
+            last = media_process.last_line(await complaints)
         finally:
             if process.returncode is None:
                 process.kill()

@@ -1,5 +1,6 @@
 """Configuration of the recorder process: plain values. Only the `parley` package reads flags and files."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,3 +50,8 @@ class RecorderConfig:
     cut_after_seconds: float = 10.0
     ask_after_seconds: float = 30.0
     abandoned_seconds: float = 120.0
+
+    @property
+    def most_films(self) -> int:
+        """The number of films made at the same time; negative if film workers make them."""
+        return self.films_at_once or max(1, len(os.sched_getaffinity(0)) // 2)

@@ -20,7 +20,7 @@ from recorder.journal import ClosedLine, JournalHead, read_journal
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
 from recorder.recovery import StreamId
 from recorder.segment_cache import SegmentCache
-from recorder.timeline import SegmentTimes, Timeline, label, muted_spans, new_frames, segment_times
+from recorder.timeline import SegmentTimes, Timeline, label, milliseconds, muted_spans, new_frames, segment_times
 from sfu.formats.codecs import Codec
 
 _log = logging.getLogger(__name__)
@@ -270,14 +270,14 @@ def _manifest_track(
         source=first.source,
         media=first.media,
         codec=first.codec,
-        start_ms=_milliseconds(start),
-        duration_ms=_milliseconds(end - start),
+        start_ms=milliseconds(start),
+        duration_ms=milliseconds(end - start),
         files=[
             ManifestFile(
                 key=layout.key(root, file.path),
                 codec=head.codec,
-                start_ms=_milliseconds(at),
-                duration_ms=_milliseconds(file.duration_ns),
+                start_ms=milliseconds(at),
+                duration_ms=milliseconds(file.duration_ns),
                 bytes=file.bytes,
                 sha256=file.sha256,
                 frames=file.frames,
@@ -291,14 +291,10 @@ def _manifest_track(
                 key=layout.key(root, segment.media),
                 bytes=segment.closed.bytes,
                 sha256=segment.closed.sha256,
-                start_ms=_milliseconds(timeline.position(segment.times, segment.times.head.timestamp)),
+                start_ms=milliseconds(timeline.position(segment.times, segment.times.head.timestamp)),
             )
             for segment in segments
         ],
         lost_packets=sum(segment.times.lost_packets for segment in segments),
         muted=muted_spans(timeline, [segment.times for segment in segments], end),
     )
-
-
-def _milliseconds(nanoseconds: int) -> int:
-    return round(nanoseconds / 1_000_000)

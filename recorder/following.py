@@ -7,17 +7,13 @@ process has the lowest priority. It is stopped if the machine has other work, an
 import asyncio
 import contextlib
 import logging
-import os
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from objects.sealed_file import files_of
-from recorder import layout, metrics
-from recorder.compose.contract import COMPOSE, early_directory
+from recorder import layout, media_process, metrics
+from recorder.compose.contract import COMPOSE, early_directory, given_keys
 from recorder.config import RecorderConfig
 from recorder.cores import FreeCores
 from recorder.recordings import CAPTURING, Recording, Recordings
@@ -34,7 +30,6 @@ _BUSY_LOOKS = 3
 _SETTLE_SECONDS = 300.0
 """The time after which the film of a finished recording no longer waits for what was made early."""
 _AGAIN_SECONDS = 30.0
-_PACKAGES = Path(__file__).parent.parent
 
 
 class _Running(NamedTuple):
@@ -49,7 +44,6 @@ class Following:
         self._config = config
         self._recordings = recordings
         self._work = work
-        self._most = config.films_at_once or max(1, len(os.sched_getaffinity(0)) // 2)
         self._running: dict[str, _Running] = {}
         self._made_ms: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
@@ -102,7 +96,7 @@ class Following:
             _log.info("films of running recordings wait for free cores")
             for name in following:
                 await self._stop(name)
-        if free >= _NEEDED and len(self._running) < self._most:
+        if free >= _NEEDED and len(self._running) < self._config.most_films:
             waiting = [recording for name, recording in live.items() if name not in self._running]
             begun = next((recording for recording in waiting if self._is_due(recording)), None)
             if begun is not None:
@@ -118,18 +112,10 @@ class Following:
         name = recording.info.recording
         root = self._config.recordings_dir
         directory = early_directory(self._work / layout.identifier(name) / COMPOSE)
-        keys = await asyncio.to_thread(files_of, recording.directory, self._config.operator_keys)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "recorder.compose.follow", str(root), name, str(directory)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=_PACKAGES,
-            env={name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ},
-        )
+        files = await asyncio.to_thread(files_of, recording.directory, self._config.operator_keys)
+        process = await media_process.start("recorder.compose.follow", str(root), name, str(directory))
         assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode({key_id.hex(): key.hex() for key_id, key in keys.keys.items()}))
+        process.stdin.write(given_keys(files))
         process.stdin.close()
         self._running[name] = _Running(process, asyncio.create_task(self._read(name, process)))
         _log.info("the film of %s begins while it is recorded", name)
@@ -141,6 +127,6 @@ class Following:
             with contextlib.suppress(ValueError):
                 self._made_ms[name] = int(line)
         if await process.wait() > 0:
-            last = (await complaints).decode(errors="replace").strip().rpartition("\n")[2]
+            last = media_process.last_line(await complaints)
             _log.warning("cannot make the film of %s while it is recorded: %s", name, last)
         await asyncio.gather(complaints, return_exceptions=True)

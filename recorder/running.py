@@ -13,7 +13,7 @@ from objects.sealed_file import PLAIN, Files
 from recorder import layout, manifest, recovery
 from recorder.journal import ClosedLine, EndedLine, Journal, read_journal
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
-from recorder.timeline import SegmentTimes, Timeline, muted_spans, segment_times
+from recorder.timeline import SegmentTimes, Timeline, milliseconds, muted_spans, segment_times
 
 _REST_NS = 4_000_000_000
 """The time without a frame after which an open segment is at rest; a recorder waits up to a second for a packet."""
@@ -223,18 +223,9 @@ def _manifest(info: RecordingInfo, tracks: list[ManifestTrack], until: int) -> M
 
 
 def _start(segment: _Segment, timeline: Timeline) -> int:
-    return _milliseconds(timeline.position(segment.times, segment.times.head.timestamp))
+    return milliseconds(timeline.position(segment.times, segment.times.head.timestamp))
 
 
 def _end(segment: _Segment, timeline: Timeline) -> int:
     """Return the end of a segment's last frame, whose length is not known: about that of an image."""
-    return _milliseconds(timeline.position(segment.times, segment.times.last_timestamp) + _STEP_NS)
-
-
-def _milliseconds(nanoseconds: int) -> int:
-    return round(nanoseconds / 1_000_000)
-
-
-def now_unix_ms() -> int:
-    """Return the time by the wall clock, with which recordings are announced."""
-    return time.time_ns() // 1_000_000
+    return milliseconds(timeline.position(segment.times, segment.times.last_timestamp) + _STEP_NS)

@@ -126,6 +126,11 @@ def new_frames(frames: Sequence[FrameLine], last_ext_seq: int) -> Iterable[tuple
     return ((i, frame) for i, frame in enumerate(frames) if frame.first_ext_seq > last_ext_seq)
 
 
+def milliseconds(nanoseconds: int) -> int:
+    """Return a time as manifests give it."""
+    return round(nanoseconds / 1_000_000)
+
+
 def muted_spans(timeline: Timeline, segments: Sequence[SegmentTimes], end: int) -> list[tuple[int, int]]:
     """Return the mutes of a track as (from, to) in ms; `end` (ns) limits the last."""
     changes = []

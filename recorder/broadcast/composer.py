@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import os
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +14,13 @@ from foundation import media_units
 from foundation.backoff import Backoff
 from foundation.failures import describe
 from foundation.media_units import Unit, UnitKind
+from recorder import media_process
 from recorder.broadcast.contract import Start, State, Views
 from sfu.api.sink_client import connected
 from sfu.api.sink_records import VERSION, BroadcastStarted, SinkHello, encode
 
 _log = logging.getLogger(__name__)
 _STEADY_SECONDS = 60.0
-_PACKAGES = Path(__file__).parent.parent.parent
 _STREAM_LIMIT = 1 << 20
 
 
@@ -101,22 +99,15 @@ class Composer:
             if process.returncode is None:
                 process.kill()
             code = await process.wait()
-            last = (await words).decode(errors="replace").strip().rpartition("\n")[2]
+            last = media_process.last_line(await words)
             self._before, self._state = State(pictures=self.pictures, left_out=self.left_out), State()
             if code and last:
                 _log.warning("composing broadcast %s ended with exit code %d: %s", begun.broadcast, code, last)
 
     async def _run_process(self, sink: socket.socket) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "recorder.broadcast", str(sink.fileno()), msgspec.json.encode(self._start).decode()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=(sink.fileno(),),
-            limit=_STREAM_LIMIT,
-            cwd=_PACKAGES,
-            env={name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ},
+        start = msgspec.json.encode(self._start).decode()
+        return await media_process.start(
+            "recorder.broadcast", str(sink.fileno()), start, pass_fds=(sink.fileno(),), limit=_STREAM_LIMIT
         )
 
     def _order(self) -> None:

@@ -16,9 +16,8 @@ import msgspec
 
 from foundation.film_options import from_job
 from foundation.jobs import Said
-from objects.sealed_file import Files
 from recorder.compose.confinement import confine
-from recorder.compose.contract import GAVE_WAY
+from recorder.compose.contract import GAVE_WAY, files_by
 from recorder.compose.film import compose
 from recorder.manifest import decode_manifest
 
@@ -30,8 +29,7 @@ def main() -> int:
     end = time.monotonic() + float(sys.argv[3])
     confine(_NICE)
     parts = out.parent
-    keys = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
-    files = Files({bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in keys.items()})
+    files = files_by(sys.stdin.buffer.read())
     manifest = decode_manifest(files.read(parts / "manifest.json"))
     options = from_job(msgspec.json.decode(files.read(parts / "options.json")))
     said = msgspec.json.decode(files.read(parts / "captions.json"), type=list[Said])

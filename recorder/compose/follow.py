@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from foundation.film_options import FilmOptions
 from objects.sealed_file import Files
 from recorder.compose.confinement import confine
+from recorder.compose.contract import files_by
 from recorder.compose.early import OPTIONS, RATE, EarlyParts, shown, span_of
 from recorder.compose.early_sound import EarlySound
 from recorder.compose.film import write_part
@@ -27,7 +27,7 @@ from recorder.compose.formats import PART_SECONDS, video_part
 from recorder.compose.scenes import Scene, scenes
 from recorder.compose.stage import Instant, Stage
 from recorder.manifest import ManifestTrack, decode_manifest
-from recorder.running import Follower, Running, now_unix_ms
+from recorder.running import Follower, Running
 
 _NICE = 19
 _LOOK_SECONDS = 5.0
@@ -109,14 +109,13 @@ def _is_unsure(number: int, seen: Running) -> bool:
 def main() -> int:
     root, recording, directory = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     confine(_NICE)
-    keys = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
-    files = Files({bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in keys.items()})
+    files = files_by(sys.stdin.buffer.read())
     follower = Follower(root, recording, files)
     film = EarlyFilm(root, directory, files)
     parent = os.getppid()
     try:
         while os.getppid() == parent:
-            seen = follower.look(now_unix_ms())
+            seen = follower.look(time.time_ns() // 1_000_000)
             if seen is not None and film.make(seen):
                 sys.stdout.write(f"{film.made_ms}\n")
                 sys.stdout.flush()

@@ -23,8 +23,7 @@ gets two seconds to catch up: what has waited meanwhile, and what the sockets lo
 Cameras of those who listen go before large pictures, since they cost much for what they show: a small picture is many
 single packets, each with its own system call, and each camera costs reading, feedback and decisions. For the same
 reason, tiles of large rooms become slow before anything is paused: a tile that moves a few times a second still shows
-who is there. A large picture is
-runs of packets, which are sent together: making it small saves little.
+who is there. A large picture is runs of packets, which are sent together: making it small saves little.
 
 If packets are in time, as many steps are taken back as fit the time to spare, by the cost of a step. If that was too
 much, the steps are taken again, and the next attempt waits twice as long and is of one step, unless the load has

@@ -11,7 +11,6 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 import msgspec
-from minio import Minio
 from yarl import URL
 
 from foundation.addresses import ForbiddenAddress
@@ -59,6 +58,8 @@ def address_of(bucket: Bucket) -> str:
 
 def signed_url(bucket: Bucket, key: str) -> str:
     """Return the URL to which an object is put, a secret until it expires. Raises ValueError for invalid names."""
+    from minio import Minio  # noqa: PLC0415  it takes a while to load, and few servers fill buckets
+
     parts = urlsplit(address_of(bucket))
     client = Minio(
         parts.netloc,

@@ -6,7 +6,7 @@ from foundation.hot_settings import LiveSettings
 from foundation.settings import Settings
 from parley import part_process, workers
 from parley.part_configs import sfu_config
-from sfu.rooms.node import MOVING_SECONDS
+from sfu.api.registration import MOVING_SECONDS
 from sfu.server import main as sfu_main
 
 

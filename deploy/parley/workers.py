@@ -19,7 +19,7 @@ from parley.child import Child, ChildFailed, Program
 from parley.network import allocate_port, url_host
 from parley.part_process import STOP_SECONDS, die_with_parent, notify_ready
 from parley.part_secrets import SECRETS_OF
-from sfu.rooms.node import MOVING_SECONDS
+from sfu.api.registration import MOVING_SECONDS
 from sfu.server import port_share
 from sfu.server.addresses import local_addresses
 from sfu.server.port_group import PortGroup

@@ -8,6 +8,8 @@ import msgspec
 
 NODES_PREFIX = "/parley/nodes/"
 BOOT_HEADER = "Parley-Boot"  # carries a node's `boot` in its response to a WebSocket handshake
+MOVING_SECONDS = 8
+"""Seconds for which a node still forwards media of a room that has moved, while participants connect to the next."""
 
 
 class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import JoinClaims
 from sfu.api.placement import Placement
 from sfu.api.refusal import Code, Refused
+from sfu.api.registration import MOVING_SECONDS
 from sfu.api.room_acts import Act
 from sfu.api.session_paths import Role
 from sfu.engine.contract import Leftover, Result
@@ -61,8 +62,6 @@ _SILENT_NS = 2_000_000_000
 _LAYERS_EVERY_TICKS = 5
 _DUMPED_AT_FAULT = 8
 _KEYS_A_TURN = 1
-MOVING_SECONDS = 8
-"""Seconds for which this node still forwards media of a room that has moved, while participants connect to the next."""
 
 
 class Membership(NamedTuple):

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 from foundation.failures import describe
 from foundation.part_tls import over_tls
-from sfu.api.registration import NodeLoad, NodeRecord, RoomLoad, RoomLoads, WebTransportEndpoint
+from sfu.api.registration import MOVING_SECONDS, NodeLoad, NodeRecord, RoomLoad, RoomLoads, WebTransportEndpoint
 from sfu.rooms import room_load
-from sfu.rooms.node import MOVING_SECONDS
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable
 from sfu.server.driver import Driver

@@ -4,7 +4,7 @@ import pytest
 
 from sfu.api import facts, signaling
 from sfu.api.refusal import Code, Refused
-from sfu.rooms.node import MOVING_SECONDS
+from sfu.api.registration import MOVING_SECONDS
 from tests.sfu.rooms.stage import SECOND, Stage, audio, publish, subscribe
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from parley.embedded_postgres import EmbeddedPostgres
+from tests.support import clusters
 
 
 class RestartableServer:
@@ -15,11 +16,11 @@ class RestartableServer:
         self.cluster = EmbeddedPostgres(data=directory / "data", socket_directory=directory / "s")
         self._log = (directory / "log").open("ab")
         self._server: subprocess.Popen[bytes] | None = None
+        clusters.lay_out(self.cluster.data)
         self.cluster.prepare()
 
     def start(self) -> None:
-        command = [*self.cluster.command(), "-c", "fsync=off"]
-        self._server = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        self._server = subprocess.Popen(self.cluster.command(), stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + 20
         while not self.cluster.is_ready():
             assert self._server.poll() is None and time.monotonic() < deadline

@@ -55,7 +55,7 @@ def test_an_interrupt_stops_everything() -> None:
 
 async def test_a_killed_supervisor_leaves_nothing_and_the_next_start_finds_the_data(tmp_path: Path) -> None:
     where = {"data_dir": str(tmp_path / "data"), "runtime_dir": str(tmp_path / "run")}
-    with running_server(**where) as server:
+    with running_server(from_nothing=True, **where) as server:
         async with Api(server.url) as admin:
             await become_admin(admin, server.setup_token)
             meeting = await admin.create_meeting("Kept")

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support import clusters
+
 START_SECONDS = 90
 
 
@@ -53,8 +55,13 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[RunningServer]:
-    """Start `parley up` with every port allocated and stop it at the end; `settings` become PARLEY_* variables."""
+def running_server(
+    prefix: Sequence[str] = (), *, from_nothing: bool = False, **settings: str
+) -> Iterator[RunningServer]:
+    """Start `parley up` with every port allocated and stop it at the end; `settings` become PARLEY_* variables.
+
+    It finds an empty PostgreSQL cluster, unless it is to make one `from_nothing`.
+    """
     with tempfile.TemporaryDirectory(prefix="parley-") as directory:
         home = Path(directory)
         ports = ("HTTP", "HTTPS", "INTERNAL", "RECORDER", "INFERENCE", "INGRESS", "RTMP", "PHONE", "SIP")
@@ -66,6 +73,8 @@ def running_server(prefix: Sequence[str] = (), **settings: str) -> Iterator[Runn
         environment |= {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
         if "PARLEY_DATABASE_URL" in environment:
             subprocess.run([sys.executable, "-m", "parley", "make-keys"], env=environment, check=True)
+        elif not from_nothing:
+            clusters.lay_out(Path(environment["PARLEY_DATA_DIR"]) / "postgres")
         process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "parley", "up"],
             env=environment,

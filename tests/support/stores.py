@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parley.embedded_postgres import EmbeddedPostgres
+from tests.support import clusters
 from tests.support.waiting import until
 
 
@@ -19,6 +20,7 @@ def running_stores() -> Iterator[dict[str, str]]:
     """Yield the settings for both, once they answer and the database is at this release's version."""
     directory = Path(tempfile.mkdtemp(prefix="stores-"))
     cluster = EmbeddedPostgres(data=directory / "postgres", socket_directory=directory / "s")
+    clusters.lay_out(cluster.data)
     cluster.prepare()
     redis = directory / "redis.sock"
     commands = [

@@ -125,13 +125,28 @@ async def dsn(migrated: str) -> AsyncIterator[str]:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        names = [f'"{row["tablename"]}"' for row in tables if row["tablename"] != "schema_migrations"]
-        await connection.execute(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
+        await _empty(connection)
     finally:
         await connection.close()
     yield migrated
     await _check_events(migrated)
+
+
+async def _empty(connection: asyncpg.Connection) -> None:
+    """Delete all rows, and start all numbers again.
+
+    TRUNCATE makes new files for 70 tables and 200 indexes, which takes longer than most tests.
+    """
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    names = [row["tablename"] for row in tables if row["tablename"] != "schema_migrations"]
+    filled = await connection.fetch(
+        " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in names)
+    )
+    async with connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")  # references are not looked at
+        for (name,) in filled:
+            await connection.execute(f'DELETE FROM "{name}"')
+    await connection.execute("SELECT setval(oid, seqstart, false) FROM pg_sequence JOIN pg_class ON oid = seqrelid")
 
 
 async def _check_events(dsn: str) -> None:

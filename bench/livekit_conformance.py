@@ -219,12 +219,23 @@ async def _move(outcome: Outcome, server: Server, room: str, tabs: dict[str, Tab
 
 
 async def _govern(outcome: Outcome, server: api.LiveKitAPI, room: str, pages: dict[str, Tab]) -> None:
-    rooms, about = server.room, iter(APPLICATION.items())
+    """Let an application change the room; what its server refuses has failed, and what would follow."""
+    about = iter(APPLICATION.items())
 
     async def check(page: Tab) -> None:
         name, script = next(about)
         await _try(outcome, name, (page, script))
 
+    try:
+        await _changes(check, server.room, room, pages)
+    except api.TwirpError as error:
+        outcome.failures |= {name: error.message for name, _ in about}
+
+
+async def _changes(
+    check: Callable[[Tab], Awaitable[None]], rooms: api.room_service.RoomService, room: str, pages: dict[str, Tab]
+) -> None:
+    """Change the room, and check after each change that a page has seen it."""
     await rooms.update_room_metadata(api.UpdateRoomMetadataRequest(room=room, metadata="agenda"))
     await check(pages["ann"])
     await rooms.send_data(api.SendDataRequest(room=room, data=b"app"))

@@ -81,8 +81,8 @@ references: deps .venv/.installed-dev
 stack: deps .venv/.installed-dev
 	@.venv/bin/python -m tests.stack
 
-# Gets Apache Kafka, Jaeger, versitygw, FerretDB, VictoriaLogs and Grafana's types into build/real, and runs the tests with them. Needs
-# Java with Maven, and Go.
+# Gets Apache Kafka, Jaeger, versitygw, FerretDB, VictoriaLogs, Azurite, fake-gcs-server and Grafana's types into build/real, and runs the
+# tests with them. Needs Java with Maven, Go and npm.
 real: deps .venv/.installed-dev
 	@sh tests/real/get.sh build/real
 	@.venv/bin/pytest -s -p no:rerunfailures --timeout 900 tests/control/test_kafka.py tests/control/bar_kafka.py \

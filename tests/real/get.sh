@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gets the real systems that tests use instead of emulators, into a folder (build/real): Apache Kafka by Maven, and by Go Jaeger,
-# versitygw, FerretDB (MongoDB's protocol on SQLite), VictoriaLogs (Loki's push format) and a check by Grafana's own types, by npm
-# MongoDB's shell, one after the other. What is there is kept; what cannot be had is named, and tests then use an emulator.
+# versitygw, FerretDB (MongoDB's protocol on SQLite), VictoriaLogs (Loki's push format), fake-gcs-server (Google Cloud Storage) and a
+# check by Grafana's own types, by npm MongoDB's shell and Azurite (Azure Blob Storage), one after the other. What is there is kept; what cannot be had is named, and tests then use an emulator.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -35,6 +35,9 @@ dashboards() {
 mongosh() {
     npm install --silent --no-audit --no-fund --omit=optional --prefix "$out/mongosh" mongosh@2.12.0 && echo "mongosh: 2.12.0"
 }
+azurite() {
+    npm install --silent --no-audit --no-fund --prefix "$out/azurite" azurite@3.37.0 && echo "azurite: 3.37.0"
+}
 
 with mvn kafka kafka
 with go versitygw by_go github.com/versity/versitygw/cmd/versitygw v1.8.0
@@ -43,3 +46,5 @@ with go ferretdb ferretdb
 with go victoria-logs by_go github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs v1.52.1
 with go dashboards dashboards
 with npm mongosh mongosh
+with go fake-gcs-server by_go github.com/fsouza/fake-gcs-server v1.56.1
+with npm azurite azurite

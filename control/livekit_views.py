@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
 
 from google.protobuf.message import Message
 from livekit.protocol import egress as protocol
@@ -129,11 +131,7 @@ def _add_streams(info: "protocol.EgressInfo", streams: Sequence[StreamRow]) -> N
         duration = ended_at - started_at if ended_at else 0
         if stream.kind == "hls":
             segments = protocol.SegmentsInfo(
-                live_playlist_name=PLAYLIST,
-                live_playlist_location=stream.url,
-                started_at=started_at,
-                ended_at=ended_at,
-                duration=duration,
+                started_at=started_at, ended_at=ended_at, duration=duration, **_playlists(stream)
             )
             info.segment_results.append(segments)
             continue
@@ -162,6 +160,17 @@ def _add_streams(info: "protocol.EgressInfo", streams: Sequence[StreamRow]) -> N
         info.stream.info.extend(info.stream_results)
     elif info.segment_results:
         info.segments.CopyFrom(info.segment_results[0])
+
+
+def _playlists(stream: StreamRow) -> dict[str, Any]:
+    """Return the fields about the playlists of a stream."""
+    if not stream.playlist:
+        return {"live_playlist_name": PLAYLIST, "live_playlist_location": stream.url}
+    fields: dict[str, Any] = {"segment_count": stream.images}
+    for name, key in (("playlist", stream.playlist), ("live_playlist", stream.live_playlist)):
+        if key:
+            fields |= {f"{name}_name": key, f"{name}_location": stream.url + quote(key)}
+    return fields
 
 
 def _nanoseconds(at: datetime | None) -> int:

@@ -31,7 +31,7 @@ INSIDE_FUNCTIONS = {
     "inference.analysis.looking": {"inference.analysis.prosody"},  # the extra `emotion`
     "parley.phone_command": {"phone"},  # the extra `phone`
     "parley.flight_plot": {"matplotlib"},  # the extra `plots`
-    "control.files.bucket_upload": {"minio"},  # the same 7 MB: only files for applications go to their buckets
+    "objects.buckets": {"minio", "google", "azure"},  # the same 7 MB, and the extras `gcp` and `azure`
     "objects.opening": {"objects.s3"},  # 7 MB in control and recorder that stores in directories do without
     "inference.triton.encoder_model": {"inference"},  # Triton's copies find what lies beside them by a path set first
     "inference.triton.decoder_model": {"inference"},

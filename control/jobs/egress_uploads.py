@@ -1,6 +1,5 @@
 """Uploads of egresses' films to the buckets of applications."""
 
-import asyncio
 import logging
 from typing import Any
 
@@ -9,18 +8,19 @@ import msgspec
 from prometheus_client import Counter
 
 from control.database import Connection
-from control.files.bucket_upload import Bucket, UploadFailed, location_of, upload
 from control.jobs.worker import Handler, Report
 from control.services import Services
 from control.store import egresses
 from control.store.egresses import UPLOAD, EgressRow
 from control.store.jobs import JobRow
 from foundation import public_http
+from objects.bucket_upload import UploadFailed, repeatedly, upload
+from objects.buckets import Bucket
 
 _log = logging.getLogger(__name__)
 _UPLOADS = Counter("parley_control_egress_uploads_total", "Files of egresses that were uploaded, or not", ["outcome"])
-PAUSES = (0.0, 5.0, 30.0, 120.0)
-"""Seconds before each attempt."""
+PAUSES = (5.0, 30.0, 120.0)
+"""Seconds between attempts."""
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=120)
 
 
@@ -58,19 +58,10 @@ async def _attempts(services: Services, row: EgressRow) -> str:
         bucket = msgspec.json.decode(services.broadcast_seal.open(row.id, row.upload), type=Bucket)
     except ValueError as error:
         raise UploadFailed("its credentials were stored under another key", again=False) from error
-    for pause in PAUSES:
-        await asyncio.sleep(pause)
-        try:
-            await _upload(services, row, bucket)
-        except UploadFailed as failed:
-            if not failed.again or pause == PAUSES[-1]:
-                raise
-        else:
-            break
-    return location_of(bucket, row.filepath)
+    return await repeatedly(lambda: _upload(services, row, bucket), PAUSES)
 
 
-async def _upload(services: Services, row: EgressRow, bucket: Bucket) -> None:
+async def _upload(services: Services, row: EgressRow, bucket: Bucket) -> str:
     assert row.made is not None
     objects = services.archive.objects
     try:
@@ -81,4 +72,4 @@ async def _upload(services: Services, row: EgressRow, bucket: Bucket) -> None:
         raise UploadFailed("Parley's own store does not answer", again=True) from error
     content = objects.pieces(found.key, 0, found.size, found.tag)
     async with public_http.session(services.config.allow_private_broadcasts, _TIMEOUT) as session:
-        await upload(session, bucket, row.filepath, found.size, content)
+        return await upload(session, bucket, row.filepath, content, size=found.size)

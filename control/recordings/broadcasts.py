@@ -196,6 +196,7 @@ def _order(services: Services, row: OutputRow) -> OutputOrder:
         private=private,
         view=OutputView() if row.shows is None else msgspec.convert(row.shows, OutputView),
         folder=images_folder(row.meeting_id, row.id) if row.kind == "images" else "",
+        begun=int(row.created_at.timestamp() * 1000),
     )
 
 

@@ -24,18 +24,24 @@ MOST_ATTEMPTS = 5
 
 
 class NewStream(NamedTuple):
-    """A stream of a new egress; `output` is its output, `url` what applications see."""
+    """A stream of a new egress; `output` is its output, `url` what applications see.
+
+    `playlist` and `live_playlist` are keys in a bucket, to be added to `url`.
+    """
 
     output: str
     kind: OutputKind
     url: str
+    playlist: str = ""
+    live_playlist: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
     """A stream of an egress. `url` is the playlist's path, that of the images, or the address with its secret redacted.
 
-    `images` is the number of images stored.
+    For segments in a bucket, `url` is that of the bucket, to which the keys `playlist` and `live_playlist` are added.
+    `images` is the number of images stored, or of segments in a bucket.
     """
 
     id: str
@@ -50,6 +56,8 @@ class StreamRow:
     started_at: datetime
     ended_at: datetime | None
     images: int
+    playlist: str
+    live_playlist: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class EgressRow:
 
     `owns`: the egress started the recording, or without one the broadcast; `owns_broadcast`: it started the broadcast.
 
-    `made` is the film's result. `upload` is the sealed bucket (control.files.bucket_upload) to which the film is still
+    `made` is the film's result. `upload` is the sealed bucket (objects.buckets) to which the film is still
     to be uploaded, `location` the URL once it is there.
     """
 
@@ -208,7 +216,8 @@ async def add_streams(connection: Connection, row: EgressRow, streams: Sequence[
 
 async def _insert_streams(connection: Connection, egress: str, streams: Sequence[NewStream]) -> None:
     for stream in streams:
-        await connection.insert("livekit_streams", id=stream.output, egress_id=egress, kind=stream.kind, url=stream.url)
+        values = stream._asdict()
+        await connection.insert("livekit_streams", id=values.pop("output"), egress_id=egress, **values)
 
 
 async def streams_of(connection: Connection, egresses: Sequence[str]) -> dict[str, list[StreamRow]]:

@@ -11,17 +11,17 @@ import msgspec
 from livekit.protocol import egress as protocol
 
 from control import livekit_views as views
-from control.files.bucket_upload import Bucket
 from control.identifiers import new_id
 from control.problem import Problem
 from control.recordings import lifecycle
 from control.recordings.lifecycle import Wish
 from control.store import egresses, livekit_rooms, recordings
-from control.twirp import egress_targets, live_egress
+from control.twirp import egress_buckets, egress_targets, live_egress
 from control.twirp.egress_targets import Target
 from control.twirp.live_egress import LiveEgress
 from control.twirp.service import Caller, Method, Service, TwirpError, of_problem, unimplemented
 from foundation.film_options import SOUND_ONLY, FilmOptions, Format, Layout, Size, to_job
+from objects.buckets import Bucket
 from sfu.livekit import names
 
 _MAX_PATH = 1024
@@ -95,7 +95,10 @@ async def _begin(caller: Caller, asked: Any, kind: str, output: Any | None, film
     """Begin what a request orders: a file, outputs of the broadcast, or both."""
     targets: list[Target] = []
     if egress_targets.is_live(asked):
-        targets = egress_targets.targets_of(asked, private=_private(caller))
+        async with caller.services.pool.acquire() as connection:
+            meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
+        room = "" if meeting is None else names.room_sid(meeting)
+        targets = await egress_targets.targets_of(asked, room, private=_private(caller))
         if film.format in SOUND_ONLY and output is not None:
             raise TwirpError("unimplemented", "sound alone and streams are made by separate egresses")
     live = LiveEgress(asked, kind, film, targets)
@@ -184,9 +187,9 @@ async def _start(caller: Caller, egress: LiveEgress, output: Any) -> "protocol.E
     if meeting is None:
         raise TwirpError("not_found", "requested room does not exist")
     filepath, made = output.filepath, new_id("egress")
-    bucket = egress_targets.bucket_of(output, private=_private(caller))
-    if bucket is not None:
-        filepath = egress_targets.key_of(asked, filepath, egress.film.format, names.room_sid(meeting))
+    to = await egress_buckets.destination(output, private=_private(caller))
+    if to is not None:
+        filepath = egress_buckets.key_of(asked, filepath, egress.film.format, names.room_sid(meeting))
     wish = Wish(meeting, caller.actor, caller.actor, caller.address)
     try:
         row = running or await lifecycle.start(services, wish)
@@ -198,7 +201,7 @@ async def _start(caller: Caller, egress: LiveEgress, output: Any) -> "protocol.E
         "filepath": filepath,
         "options": to_job(egress.film),
         "owns": running is None,
-        "upload": "" if bucket is None else _sealed(caller, made, bucket),
+        "upload": "" if to is None else _sealed(caller, made, to.bucket),
     }
     if not egress.targets:
         return await _add(caller, egress, meeting, values)

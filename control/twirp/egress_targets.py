@@ -1,23 +1,24 @@
 """The targets of live egresses, as requests name them. Applications see addresses with their secrets redacted."""
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from livekit.protocol import egress as protocol
 from livekit.protocol import models
 
 from control.events.outgoing import check_url
-from control.files.bucket_upload import Bucket, address_of, signed_url
 from control.recordings import broadcasts as rules
+from control.store.broadcasts import MOST_OUTPUTS
+from control.twirp import egress_buckets
+from control.twirp.egress_buckets import Destination
 from control.twirp.service import TwirpError
-from foundation.broadcasts import ImageOptions, OutputKind
+from foundation.broadcasts import ImageOptions, OutputKind, OutputView, SegmentOptions
 
 _MAX_URL = 1024
 _SHOWN = 3
+_Options = TypeVar("_Options", ImageOptions, SegmentOptions)
 _PROTOCOLS: dict[int, OutputKind | None] = {
     protocol.StreamProtocol.DEFAULT_PROTOCOL: None,
     protocol.StreamProtocol.RTMP: "rtmp",
@@ -29,22 +30,21 @@ _SUFFIXES = {
     protocol.ImageFileSuffix.IMAGE_SUFFIX_TIMESTAMP: "time",
     protocol.ImageFileSuffix.IMAGE_SUFFIX_NONE_OVERWRITE: "none",
 }
-_STORES = ("s3", "gcp", "azure", "aliOSS")
-_UNUSED = ("metadata", "tagging", "proxy", "assume_role_arn", "assume_role_external_id")
 _SECRETS = ("access_key", "secret", "session_token", "assume_role_external_id", "credentials", "account_key")
-_MAX_KEY = 1024
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-_MAX_PREFIX = 64
 
 
 class Target(NamedTuple):
-    """A target: `url` without its secrets, these as a key, and the address with the secrets redacted."""
+    """A target: `url` without its secrets, these as a key, and the address with the secrets redacted.
+
+    `view` has the options of images and segments. For those in a bucket, which is the key, `shown` is the URL to which
+    their keys are added.
+    """
 
     kind: OutputKind
     url: str = ""
     key: str = ""
     shown: str = ""
-    images: ImageOptions | None = None
+    view: OutputView = OutputView()
 
 
 def address(text: str) -> Target:
@@ -95,93 +95,88 @@ def is_live(asked: Any) -> bool:
     return said in ("stream", "segments", "websocket_url") or any(len(getattr(asked, name, ())) for name in named)
 
 
-def targets_of(asked: Any, *, private: bool) -> list[Target]:
-    """Return the targets that a request orders; raises TwirpError, or Problem 400."""
+async def targets_of(asked: Any, room: str, *, private: bool) -> list[Target]:
+    """Return the targets that a request orders for a room (its sid); raises TwirpError, or Problem 400."""
     said = asked.WhichOneof("output") if "output" in asked.DESCRIPTOR.oneofs_by_name else None
     streams = [*asked.stream_outputs, *([asked.stream] if said == "stream" else [])]
     segments = [*asked.segment_outputs, *([asked.segments] if said == "segments" else [])]
-    if any(output.WhichOneof("output") is not None for output in [*segments, *asked.image_outputs]):
-        raise TwirpError("unimplemented", "segments and images are written to Parley's own storage only")
-    if any(output.protocol not in _PROTOCOLS or output.destinations for output in streams):
-        raise TwirpError("unimplemented", "streams are sent by RTMP or SRT, to URLs")
-    for output in streams:
-        wanted = _PROTOCOLS[output.protocol]
-        if wanted is not None and any(address(url).kind != wanted for url in output.urls):
-            raise TwirpError("invalid_argument", "a stream's URL must be one of its protocol")
-    found = checked([url for output in streams for url in output.urls], private=private)
-    found += [Target("hls") for _ in segments]
-    found += [Target("images", images=_images(output)) for output in asked.image_outputs]
+    if sum(len(output.urls) for output in streams) + len(segments) + len(asked.image_outputs) > MOST_OUTPUTS:
+        raise TwirpError("resource_exhausted", f"a meeting can have {MOST_OUTPUTS} outputs")
+    found = _streams(streams, private=private)
+    for output in segments:
+        where = await egress_buckets.destination(output, private=private)
+        found.append(Target("hls") if where is None else _to_bucket("hls", where, _segments(asked, output, room)))
+    for output in asked.image_outputs:
+        where = await egress_buckets.destination(output, private=private)
+        if where is None:
+            name = PurePosixPath(output.filename_prefix).name
+            found.append(Target("images", view=OutputView(images=_images(output, name))))
+        else:
+            path = egress_buckets.path_of(asked, output.filename_prefix, room)
+            folder, name = egress_buckets.split(path, "filename_prefix")
+            found.append(_to_bucket("images", where, OutputView(images=_images(output, name), folder=folder)))
     if not found:
         raise TwirpError("invalid_argument", "a stream needs a URL")
     return found
 
 
-def bucket_of(output: Any, *, private: bool) -> Bucket | None:
-    """Return the bucket to which a file is to be uploaded; None if it stays here. Raises TwirpError, or Problem 400."""
-    named = [name for name in _STORES if output.HasField(name)]
-    if not named:
-        return None
-    if named != ["s3"]:
-        raise TwirpError("unimplemented", "files are uploaded to S3 and compatible stores only")
-    asked = output.s3
-    if used := [name for name in _UNUSED if name in {field.name for field, _ in asked.ListFields()}]:
-        raise TwirpError("unimplemented", f"s3: {', '.join(used)} is not supported")
-    if not (asked.access_key and asked.secret and asked.bucket):
-        raise TwirpError("invalid_argument", "s3 needs access_key, secret and bucket")
-    bucket = Bucket(
-        bucket=asked.bucket,
-        access_key=asked.access_key,
-        secret=asked.secret,
-        session_token=asked.session_token,
-        endpoint=asked.endpoint,
-        region=asked.region,
-        path_style=asked.force_path_style,
-        disposition=asked.content_disposition,
-    )
-    check_url(address_of(bucket), private)
-    try:
-        signed_url(bucket, "file")
-    except ValueError as error:
-        raise TwirpError("invalid_argument", f"s3: {error}") from error
-    return bucket
+def _streams(outputs: "Sequence[protocol.StreamOutput]", *, private: bool) -> list[Target]:
+    if any(output.protocol not in _PROTOCOLS or output.destinations for output in outputs):
+        raise TwirpError("unimplemented", "streams are sent by RTMP or SRT, to URLs")
+    for output in outputs:
+        wanted = _PROTOCOLS[output.protocol]
+        if wanted is not None and any(address(url).kind != wanted for url in output.urls):
+            raise TwirpError("invalid_argument", "a stream's URL must be one of its protocol")
+    return checked([url for output in outputs for url in output.urls], private=private)
 
 
-def key_of(asked: Any, filepath: str, extension: str, room: str) -> str:
-    """Return the key of an uploaded file: its path with the variables of templates replaced; raises TwirpError."""
-    now = datetime.now(UTC)
-    values = {
-        "room_name": asked.room_name,
-        "room_id": room,
-        "time": now.strftime("%Y-%m-%dT%H%M%S"),
-        "utc": now.strftime("%Y%m%d%H%M%S"),
+def _to_bucket(kind: OutputKind, where: Destination, view: OutputView) -> Target:
+    return Target(kind, key=msgspec.json.encode(where.bucket).decode(), shown=where.url, view=view)
+
+
+def _segments(asked: Any, output: "protocol.SegmentedFileOutput", room: str) -> OutputView:
+    """Return the view of segments in a bucket, beside their playlists; raises TwirpError if the options are invalid."""
+    beside, slash, _ = output.playlist_name.rpartition("/")
+    path = output.filename_prefix or output.playlist_name.removesuffix(".m3u8")
+    if "/" not in path:
+        path = f"{beside}{slash}{path}"
+    folder, prefix = egress_buckets.split(egress_buckets.path_of(asked, path, room), "filename_prefix")
+
+    def name(text: str) -> str:
+        last = text.rpartition("/")[2].removesuffix(".m3u8")
+        return egress_buckets.name_of(egress_buckets.path_of(asked, last, room)) if last else ""
+
+    options = {
+        "prefix": prefix,
+        "playlist": name(output.playlist_name) or prefix,
+        "live_playlist": name(output.live_playlist_name),
+        "seconds": output.segment_duration or 4,
+        "suffix": "time" if output.filename_suffix == protocol.SegmentedFileSuffix.TIMESTAMP else "index",
     }
-    path = filepath if filepath and not filepath.endswith("/") else f"{filepath}{{room_name}}-{{time}}"
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", _UNSAFE.sub("-", value) if name == "room_name" else value)
-    path = path.lstrip("/")
-    key = path if PurePosixPath(path).suffix == f".{extension}" else f"{path}.{extension}"
-    strange = any(ord(letter) < 32 for letter in key) or {"", ".", ".."} & {*key.split("/")}
-    if strange or len(key.encode()) > _MAX_KEY:
-        raise TwirpError("invalid_argument", "filepath is not a valid key")
-    return key
+    if options["playlist"] == options["live_playlist"]:
+        raise TwirpError("invalid_argument", "segment_outputs: the playlists need different names")
+    return OutputView(segments=_converted(options, SegmentOptions, "segment_outputs"), folder=folder)
 
 
-def _images(output: "protocol.ImageOutput") -> ImageOptions:
-    """Return the options of images; raises TwirpError if they are invalid."""
+def _images(output: "protocol.ImageOutput", name: str) -> ImageOptions:
+    """Return the options of images with names that begin with `name`; raises TwirpError if they are invalid."""
     if output.image_codec not in (models.ImageCodec.IC_DEFAULT, models.ImageCodec.IC_JPEG):
         raise TwirpError("unimplemented", "images are JPEG")
-    prefix = _UNSAFE.sub("-", PurePosixPath(output.filename_prefix).name)[:_MAX_PREFIX] or "image"
     options = {
         "seconds": output.capture_interval or ImageOptions().seconds,
         "width": output.width,
         "height": output.height,
-        "prefix": prefix,
+        "prefix": egress_buckets.name_of(name) or "image",
         "suffix": _SUFFIXES[output.filename_suffix],
     }
+    return _converted(options, ImageOptions, "image_outputs")
+
+
+def _converted(options: dict[str, Any], kind: type[_Options], named: str) -> _Options:
     try:
-        return msgspec.convert(options, ImageOptions)
+        return msgspec.convert(options, kind)
     except msgspec.ValidationError as error:
-        raise TwirpError("invalid_argument", f"image_outputs: {error}") from error
+        raise TwirpError("invalid_argument", f"{named}: {error}") from error
 
 
 def redacted(asked: Any) -> Any:

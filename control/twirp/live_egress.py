@@ -48,7 +48,9 @@ async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
     """Add outputs to the room's broadcast, and start it if there is none."""
     if egress.film.size == "1080p" or getattr(egress.asked, "audio_only", False):
         raise TwirpError("unimplemented", "streams are 720p with sound; use a preset of 720p")
-    if caller.services.config.operator_keys.encrypts and any(target.kind == "images" for target in egress.targets):
+    if caller.services.config.operator_keys.encrypts and any(
+        target.kind == "images" and target.view.folder is None for target in egress.targets
+    ):
         raise TwirpError("failed_precondition", "this server encrypts recordings, and does not store images")
     state = None
     async with caller.services.pool.acquire() as connection, connection.transaction():
@@ -96,12 +98,12 @@ async def _add_outputs(
         raise TwirpError("resource_exhausted", f"a room can be streamed as {_MOST_PICTURES} different pictures")
     for row in rows:
         await broadcasts.add_output(connection, row)
-    return [NewStream(row.id, row.kind, _shown(row, target)) for row, target in zip(rows, targets, strict=True)]
+    return [_stream(row, target) for row, target in zip(rows, targets, strict=True)]
 
 
 def _row(services: Services, meeting: str, target: Target, film: FilmOptions | None) -> OutputRow:
     output = new_id("output")
-    view = OutputView(film=film, images=target.images)
+    view = msgspec.structs.replace(target.view, film=film)
     return OutputRow(
         id=output,
         meeting_id=meeting,
@@ -109,17 +111,24 @@ def _row(services: Services, meeting: str, target: Target, film: FilmOptions | N
         name=_NAME,
         url=target.url,
         stream_key=services.broadcast_seal.seal(output, target.key) if target.key else "",
-        watch_key=broadcasts.new_watch_key() if target.kind == "hls" else None,
+        watch_key=broadcasts.new_watch_key() if target.kind == "hls" and target.view.folder is None else None,
         created_at=datetime.now(UTC),
         shows=None if view == OutputView() else msgspec.to_builtins(view),
     )
 
 
-def _shown(row: OutputRow, target: Target) -> str:
-    """Return the address of an output as applications see it."""
-    if target.images is not None:
-        return f"{rules.images_path(row.meeting_id, row.id)}/{target.images.prefix}"
-    return f"{LIVE_PATH}{row.watch_key}/{PLAYLIST}" if row.watch_key is not None else target.shown
+def _stream(row: OutputRow, target: Target) -> NewStream:
+    """Return an output as applications see it."""
+    view = target.view
+    if view.images is not None:
+        folder = view.folder if view.folder is not None else f"{rules.images_path(row.meeting_id, row.id)}/"
+        return NewStream(row.id, row.kind, folder + view.images.prefix)
+    if view.segments is not None:
+        names = (view.segments.playlist, view.segments.live_playlist)
+        keys = (f"{view.folder}{name}.m3u8" if name else "" for name in names)
+        return NewStream(row.id, row.kind, target.shown, *keys)
+    shown = target.shown if row.watch_key is None else f"{LIVE_PATH}{row.watch_key}/{PLAYLIST}"
+    return NewStream(row.id, row.kind, shown)
 
 
 async def update_stream(caller: Caller, asked: "protocol.UpdateStreamRequest") -> "protocol.EgressInfo":

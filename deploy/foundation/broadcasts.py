@@ -19,10 +19,11 @@ LIVE_PREFIX = "_live/"
 IMAGES_PREFIX = "_images/"
 """Prefix of images in the store of recordings, followed by the meeting and the output."""
 MOST_IMAGES = 100_000
-"""The images of an output."""
+"""The images, or the segments in a bucket, of an output."""
 LIVE_PATH = "/api/v1/live/"
 """Path of HLS outputs in the REST API, followed by the watch key."""
 PLAYLIST = "live.m3u8"
+_BASE_NAME = "^[A-Za-z0-9_-]{1,64}$"
 
 
 class ImageOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,21 +35,42 @@ class ImageOptions(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 10
     width: Annotated[int, msgspec.Meta(ge=0, le=1920)] = 0
     height: Annotated[int, msgspec.Meta(ge=0, le=1920)] = 0
-    prefix: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] = "image"
+    prefix: Annotated[str, msgspec.Meta(pattern=_BASE_NAME)] = "image"
     suffix: Literal["index", "time", "none"] = "index"
 
 
+class SegmentOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """HLS in a bucket: segments of about `seconds`, which stay, with a playlist of all of them.
+
+    Names are PREFIX_INDEX.m4s or PREFIX_TIME.m4s (UTC, to ms), PLAYLIST.m3u8, and LIVE_PLAYLIST.m3u8 for the newest
+    segments unless it is "".
+    """
+
+    prefix: Annotated[str, msgspec.Meta(pattern=_BASE_NAME)]
+    playlist: Annotated[str, msgspec.Meta(pattern=_BASE_NAME)]
+    live_playlist: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{0,64}$")] = ""
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 4
+    suffix: Literal["index", "time"] = "index"
+
+
 class OutputView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The picture of an output, if that is not the broadcast's, and the options of its images."""
+    """The picture of an output, if that is not the broadcast's, and the options of its images or segments.
+
+    With a `folder`, they go to a bucket; it is the beginning of their keys there.
+    """
 
     film: FilmOptions | None = None
     images: ImageOptions | None = None
+    segments: SegmentOptions | None = None
+    folder: str | None = None
 
 
 class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A target. `key` is an RTMP server's stream key, an SRT output's secrets, or the query of a WebSocket's URL.
+    """A target. `key` is an RTMP server's stream key, an SRT output's secrets, the query of a WebSocket's URL, or the
+    bucket of images and segments (objects.buckets).
 
-    With `private`, the address may be in a private network. `folder` is the prefix of the images in the store.
+    With `private`, the address may be in a private network. `folder` is the prefix of the images in Parley's own store.
+    `begun` is when the output was ordered (Unix ms).
     """
 
     id: str
@@ -58,6 +80,7 @@ class OutputOrder(msgspec.Struct, frozen=True, kw_only=True):
     private: bool = False
     view: OutputView = OutputView()
     folder: str = ""
+    begun: int = 0
 
     def __repr__(self) -> str:
         """Return the address without its key, for logs."""
@@ -68,7 +91,8 @@ class OutputState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a target. `since` is when the phase began (Unix ms), `error` the latest problem.
 
     `delay_ms` is the time from capture to delivery; `dropped` counts pictures, packets of SRT and pieces of sound
-    that could not be delivered in time; `images` counts those stored.
+    that could not be delivered in time; `images` counts those stored, or the segments in a
+    bucket.
     """
 
     phase: OutputPhase

@@ -1,7 +1,7 @@
 """Buckets of others, with credentials for them, and the signed requests that put objects there.
 
-The libraries of the stores sign; they connect to nothing. Those of Google and Azure are extras, and take a second to
-load.
+The libraries of the stores sign; they connect to nothing. They take up to a second to load, and few servers need them.
+Those of Google and Azure are extras.
 """
 
 import re
@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from minio import Minio
 
 MOST_BYTES = 5000 << 20
 """The largest object that each of the stores takes in one request (Azure: Put Blob)."""
@@ -102,6 +101,8 @@ def signed_put(bucket: Bucket, key: str) -> SignedPut:
 
 
 def _s3(bucket: S3Bucket, key: str) -> str:
+    from minio import Minio  # noqa: PLC0415
+
     parts = urlsplit(address_of(bucket))
     client = Minio(
         parts.netloc,
@@ -117,7 +118,7 @@ def _s3(bucket: S3Bucket, key: str) -> str:
 
 
 def _google(bucket: GoogleBucket, key: str) -> str:
-    from google.cloud import storage  # noqa: PLC0415  an extra
+    from google.cloud import storage  # noqa: PLC0415
     from google.oauth2.service_account import Credentials  # noqa: PLC0415
 
     _check_name(bucket.bucket)
@@ -134,7 +135,7 @@ def _google(bucket: GoogleBucket, key: str) -> str:
 
 
 def _azure(bucket: AzureContainer, key: str) -> str:
-    from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415  an extra
+    from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415
 
     for name in (bucket.account, bucket.container):
         _check_name(name)

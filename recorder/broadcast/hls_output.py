@@ -8,9 +8,8 @@ from foundation.media_units import UnitKind
 from objects.threads import Objects
 from recorder.broadcast.fragments import Fragmenter, initialization
 from recorder.broadcast.output import Failed, Output
-from recorder.broadcast.playlist import PART_SECONDS, Change, Playlist
+from recorder.broadcast.playlist import LONGEST_PART, PART_SECONDS, TOO_LATE, Change, Playlist
 
-_LONGEST_PART = 2.0
 _STORE_SECONDS = 10.0
 _LINGER_SECONDS = 30.0
 """The maximum delay of players when a stream ends."""
@@ -38,8 +37,8 @@ class HlsOutput(Output):
                 part = fragmenter.put(unit)
                 if part is None:
                     continue
-                if part.seconds > _LONGEST_PART:
-                    raise Failed("Pictures were too late. The stream was started again.")
+                if part.seconds > LONGEST_PART:
+                    raise Failed(TOO_LATE)
                 if not begun:
                     video, audio = self._setup[UnitKind.VIDEO_SETUP], self._setup[UnitKind.AUDIO_SETUP]
                     await self._put(playlist.initialization, initialization(video.data, audio.data))

@@ -35,7 +35,8 @@ class ImageOutput(Output):
             if self._count >= MOST_IMAGES:
                 self.lost(1)
                 continue
-            await self._objects.put(self.order.folder + self._name(unit.us), unit.data)
+            name = image_name(self._options, self._count, captured_at(self._zero, unit.us))
+            await self._objects.put(self.order.folder + name, unit.data)
             self._count += 1
             self.handed(len(unit.data), unit.us)
 
@@ -45,13 +46,22 @@ class ImageOutput(Output):
     def state(self) -> OutputState:
         return msgspec.structs.replace(super().state(), images=self._count)
 
-    def _name(self, us: int) -> str:
-        """Return the name of an image that was captured at `us`."""
-        options = self._options
-        if options.suffix == "none":
-            return f"{options.prefix}.jpg"
-        if options.suffix == "index":
-            return f"{options.prefix}_{self._count:05d}.jpg"
-        ago = time.monotonic_ns() - self._zero - us * 1000
-        at = datetime.fromtimestamp((time.time_ns() - ago) / 1e9, UTC)
-        return f"{options.prefix}_{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}.jpg"
+
+def image_name(options: ImageOptions, number: int, at: datetime) -> str:
+    """Return the name of an image that was captured at a time."""
+    if options.suffix == "none":
+        return f"{options.prefix}.jpg"
+    if options.suffix == "index":
+        return f"{options.prefix}_{number:05d}.jpg"
+    return f"{options.prefix}_{stamp(at)}.jpg"
+
+
+def stamp(at: datetime) -> str:
+    """Return a time for names, to ms."""
+    return f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}"
+
+
+def captured_at(zero: int, us: int) -> datetime:
+    """Return when a unit was captured, `us` after a broadcast's zero (ns of the monotonic clock)."""
+    ago = time.monotonic_ns() - zero - us * 1000
+    return datetime.fromtimestamp((time.time_ns() - ago) / 1e9, UTC)

@@ -10,6 +10,9 @@ _INITIALIZATION = "init.mp4"
 PART_SECONDS = 0.5
 """The time after which a part is cut. Parts must last at least 85 % of the target, and no longer than it."""
 PART_TARGET = 0.58
+LONGEST_PART = 2.0
+"""The length (s) from which a stream is started again, since its segments would be longer than its playlist says."""
+TOO_LATE = "Pictures were too late. The stream was started again."
 _SHOWN = 8
 _KEPT = 16
 """The time for which segments stay after they left the playlist, for players that are behind."""

@@ -22,6 +22,8 @@ from foundation.failures import describe
 from foundation.media_units import Unit, UnitKind
 from objects.threads import Objects
 from recorder import layout, leases, metrics
+from recorder.broadcast.bucket_images import BucketImages
+from recorder.broadcast.bucket_segments import BucketSegments
 from recorder.broadcast.composer import Composer
 from recorder.broadcast.hls_output import HlsOutput
 from recorder.broadcast.image_output import ImageOutput
@@ -141,6 +143,8 @@ class Program:
             return SrtOutput(order, self._zero)
         if order.kind == "websocket":
             return WebSocketOutput(order, self._zero)
+        if order.view.folder is not None:
+            return BucketImages(order, self._zero) if order.kind == "images" else BucketSegments(order, self._zero)
         if order.kind == "images":
             return ImageOutput(order, self._zero, self._objects)
         prefix = f"{LIVE_PREFIX}{leases.file_name(self._config.instance)}/{layout.identifier(order.id)}/"

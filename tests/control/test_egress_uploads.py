@@ -1,29 +1,32 @@
 """Files of egresses: beside images, and uploaded to buckets of applications, whose credentials nobody sees again."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
-from aiohttp import ClientTimeout
 from livekit import api
 
 from control.config import ControlConfig
-from control.files.bucket_upload import MOST_BYTES, Bucket, UploadFailed, upload
-from control.jobs import egress_uploads
-from control.twirp.egress_targets import bucket_of, key_of, redacted
+from control.twirp.egress_buckets import destination, key_of
+from control.twirp.egress_targets import redacted, targets_of
 from control.twirp.service import TwirpError
-from foundation import public_http
+from foundation.broadcasts import ImageOptions, OutputState, SegmentOptions
+from objects.buckets import Bucket, S3Bucket
 from objects.s3 import S3Store
 from tests.control.harness import Client, report
 from tests.control.jobs.test_outside_jobs import FILM, ask
+from tests.control.test_broadcasts import LIVE, told
 from tests.control.test_live_egress import ROOM, STATUS, stage
 from tests.control.test_recordings import DATA, write_recording
 from tests.support.object_stores import S3Server, running_s3
 from tests.support.waiting import eventually
 
 CONTENT = b"a film"
+S3 = api.S3Upload(bucket="films", access_key="a", secret="b")
 
 
 @pytest.fixture(scope="module")
@@ -135,29 +138,84 @@ async def test_a_file_and_images_are_one_egress(config: ControlConfig, dsn: str)
     await connection.close()
 
 
-async def pieces(content: bytes = CONTENT) -> AsyncIterator[bytes]:
-    yield content
+async def test_segments_and_images_go_to_buckets_that_are_forgotten(config: ControlConfig, dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    s3 = api.S3Upload(bucket="films", access_key="an access key", secret="a secret key", region="eu-central-1")
+    wanted = api.RoomCompositeEgressRequest(
+        room_name=ROOM,
+        segment_outputs=[
+            api.SegmentedFileOutput(
+                filename_prefix="{room_name}/day", playlist_name="all.m3u8", live_playlist_name="now.m3u8",
+                segment_duration=6, s3=s3,
+            ),
+        ],
+        image_outputs=[api.ImageOutput(capture_interval=5, filename_prefix="shots of day/at {room_id}", s3=s3)],
+    )  # fmt: skip
+    async with stage(config) as (host, meeting, egress):
+        await report(host, {"kind": "room_opened", "room": meeting, "at": 1_700_000_000_000}, n=1)
+        started = await egress.start_room_composite_egress(wanted)
+        shown = started.room_composite.segment_outputs[0].s3
+        assert (shown.secret, shown.bucket) == ("{secret}", "films")
+        broadcast = await connection.fetchval("SELECT id FROM broadcasts")
+        orders = {order.kind: order for order in (await told(host, broadcast)).outputs}
+        assert {order.view.folder for order in orders.values()} == {f"{ROOM}/", "shots of day/"}
+        assert orders["hls"].view.segments == SegmentOptions(
+            prefix="day", playlist="all", live_playlist="now", seconds=6
+        )
+        images = orders["images"].view.images
+        assert images == ImageOptions(seconds=5, prefix=f"at-RM_{meeting}")
+        bucket = msgspec.json.decode(orders["hls"].key, type=Bucket)
+        assert isinstance(bucket, S3Bucket) and (bucket.secret, bucket.bucket) == ("a secret key", "films")
+        stored = await connection.fetch("SELECT o::text, e::text FROM broadcast_outputs o, livekit_egresses e")
+        assert "secret key" not in str(stored) and b"secret key".hex() not in str(stored)
+
+        live: OutputState = msgspec.structs.replace(LIVE, images=3)
+        await told(host, broadcast, outputs={order.id: live for order in orders.values()})
+        ended = await egress.stop_egress(api.StopEgressRequest(egress_id=started.egress_id))
+        assert ended.status == STATUS.EGRESS_COMPLETE
+        (segments,) = ended.segment_results
+        assert (segments.playlist_name, segments.live_playlist_name) == (f"{ROOM}/all.m3u8", f"{ROOM}/now.m3u8")
+        assert segments.playlist_location == f"https://films.s3.eu-central-1.amazonaws.com/{ROOM}/all.m3u8"
+        assert (segments.segment_count, ended.image_results[0].image_count) == (3, 3)
+        assert ended.image_results[0].filename_prefix == f"shots of day/at-RM_{meeting}"
+        assert not await connection.fetchval("SELECT count(*) FROM broadcast_outputs")
+    await connection.close()
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "size"),
-    [("https://localhost:9", 6), ("https://127.0.0.1:9", 6), ("https://s3.example.org", MOST_BYTES + 1)],
+    "output",
+    [
+        api.SegmentedFileOutput(filename_prefix="../day", s3=S3),
+        api.SegmentedFileOutput(playlist_name="day.m3u8", live_playlist_name="day.m3u8", s3=S3),
+        api.SegmentedFileOutput(filename_prefix="day", segment_duration=61, s3=S3),
+        api.SegmentedFileOutput(s3=api.S3Upload(bucket="b")),
+    ],
 )
-async def test_private_stores_and_files_that_are_too_large_are_refused(endpoint: str, size: int) -> None:
-    bucket = Bucket(bucket="films", access_key="a", secret="top secret", endpoint=endpoint)
-    async with public_http.session(False, ClientTimeout(total=10)) as session:
-        with pytest.raises(UploadFailed) as caught:
-            await upload(session, bucket, "day.mp4", size, pieces())
-    assert not caught.value.again
-    assert "secret" not in str(caught.value) + repr(bucket)
+async def test_strange_segments_are_refused(output: api.SegmentedFileOutput) -> None:
+    asked = api.RoomCompositeEgressRequest(room_name="Daily", segment_outputs=[output])
+    with pytest.raises(TwirpError) as caught:
+        await targets_of(asked, "RM_1", private=False)
+    assert caught.value.code == "invalid_argument"
 
 
-async def test_a_store_that_does_not_answer_is_asked_again(config: ControlConfig) -> None:
-    bucket = Bucket(bucket="films", access_key="a", secret="b", endpoint="http://127.0.0.1:9")
-    async with public_http.session(True, ClientTimeout(total=10)) as session:
-        with pytest.raises(UploadFailed) as caught:
-            await upload(session, bucket, "day.mp4", len(CONTENT), pieces())
-    assert caught.value.again and len(egress_uploads.PAUSES) > 1
+@pytest.mark.parametrize(
+    ("prefix", "playlist", "folder", "names"),
+    [
+        ("", "", "", ("Daily-", "Daily-")),
+        ("", "shows/day.m3u8", "shows/", ("day", "day")),
+        ("part", "shows/day.m3u8", "shows/", ("part", "day")),
+        ("shows/", "day", "shows/", ("Daily-", "day")),
+    ],
+)
+async def test_segments_are_beside_their_playlist(
+    prefix: str, playlist: str, folder: str, names: tuple[str, str]
+) -> None:
+    output = api.SegmentedFileOutput(filename_prefix=prefix, playlist_name=playlist, s3=S3)
+    asked = api.RoomCompositeEgressRequest(room_name="Daily", segment_outputs=[output])
+    (target,) = await targets_of(asked, "RM_1", private=False)
+    options = target.view.segments
+    assert options is not None and target.view.folder == folder
+    assert options.prefix.startswith(names[0]) and options.playlist.startswith(names[1])
 
 
 @pytest.mark.parametrize(
@@ -187,17 +245,41 @@ def test_strange_paths_are_refused(path: str) -> None:
 @pytest.mark.parametrize(
     ("output", "code"),
     [
-        (api.EncodedFileOutput(gcp=api.GCPUpload(bucket="b")), "unimplemented"),
-        (api.EncodedFileOutput(azure=api.AzureBlobUpload(container_name="b")), "unimplemented"),
+        (api.EncodedFileOutput(gcp=api.GCPUpload(bucket="b")), "invalid_argument"),
+        (api.EncodedFileOutput(gcp=api.GCPUpload(bucket="films", credentials="x")), "invalid_argument"),
+        (api.EncodedFileOutput(azure=api.AzureBlobUpload(container_name="films")), "invalid_argument"),
+        (
+            api.EncodedFileOutput(aliOSS=api.AliOSSUpload(bucket="films", access_key="a", secret="b")),
+            "invalid_argument",
+        ),
         (api.EncodedFileOutput(s3=api.S3Upload(bucket="b")), "invalid_argument"),
         (api.EncodedFileOutput(s3=api.S3Upload(bucket="B?", access_key="a", secret="b")), "invalid_argument"),
         (api.EncodedFileOutput(s3=api.S3Upload(bucket="b", access_key="a", secret="b", tagging="x")), "unimplemented"),
     ],
 )
-def test_other_stores_are_refused(output: api.EncodedFileOutput, code: str) -> None:
+async def test_incomplete_stores_are_refused(output: api.EncodedFileOutput, code: str) -> None:
     with pytest.raises(TwirpError) as caught:
-        bucket_of(output, private=False)
+        await destination(output, private=False)
     assert caught.value.code == code
+
+
+async def test_a_store_without_its_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.storage.blob", None)
+    azure = api.AzureBlobUpload(account_name="house", account_key="AAAA", container_name="films")
+    with pytest.raises(TwirpError) as caught:
+        await destination(api.EncodedFileOutput(azure=azure), private=False)
+    assert caught.value.code == "unimplemented"
+
+
+async def test_stores_have_their_addresses() -> None:
+    azure = api.AzureBlobUpload(account_name="house", account_key="AAAA", container_name="films")
+    alibaba = api.AliOSSUpload(bucket="films", access_key="a", secret="b", region="oss-cn-hangzhou")
+    outputs = [api.EncodedFileOutput(azure=azure), api.EncodedFileOutput(aliOSS=alibaba)]
+    found = [await destination(output, private=False) for output in outputs]
+    assert [one.url for one in found if one is not None] == [
+        "https://house.blob.core.windows.net/films/",
+        "https://films.oss-cn-hangzhou.aliyuncs.com/",
+    ]
 
 
 def test_no_credentials_are_shown() -> None:

@@ -234,9 +234,10 @@ async def test_what_broadcasts_cannot_do_is_refused(config: ControlConfig) -> No
         elsewhere.segment_outputs[0].s3.bucket = "b"
         srt.stream_outputs[0].protocol = api.StreamProtocol.SRT
         larger.preset = api.EncodingOptionsPreset.H264_1080P_30
-        assert await code(start(srt)) == "invalid_argument"
-        for asked in (elsewhere, larger):
-            assert await code(start(asked)) == "unimplemented"
+        for asked in (srt, elsewhere):
+            assert await code(start(asked)) == "invalid_argument"
+        assert await code(start(larger)) == "unimplemented"
+        assert await code(start(streams(playlists=11))) == "resource_exhausted"
         for url in (
             "rtmp://127.0.0.1/live/key",
             "http://x.example.org/a/b",

@@ -56,4 +56,6 @@ async def answer(job: agents.JobContext) -> None:
 
 
 if __name__ == "__main__":
-    agents.cli.run_app(agents.WorkerOptions(entrypoint_fnc=answer, num_idle_processes=1, port=0))
+    # A worker on a busy machine, as one that runs browsers is, would take no job by default.
+    options = agents.WorkerOptions(entrypoint_fnc=answer, num_idle_processes=1, port=0, load_threshold=math.inf)
+    agents.cli.run_app(options)

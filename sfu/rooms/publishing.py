@@ -160,6 +160,8 @@ def set_muted(
     uptrack = _own(participant, track)
     if uptrack.muted_by_host and not muted:
         raise Refused(Code.NOT_PERMITTED, "A host has muted this track.")
+    if (uptrack.too_slow or too_slow) and participant.publish is not None:
+        participant.publish.uplink.told(now)
     uptrack.too_slow = muted and too_slow
     if uptrack.muted != muted:
         uptrack.muted = muted

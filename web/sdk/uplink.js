@@ -6,6 +6,7 @@
  * estimate cannot rise, so the camera is tried again after an interval that doubles each time.
  */
 const READINGS = 5;
+const THIN_READINGS = 2; // less sound is hardly heard, and quickly undone
 const THIN = 200_000;
 const AMPLE = 300_000;
 const REST = 130_000;
@@ -31,17 +32,16 @@ export class Uplink {
     if (bitrate === undefined) return false;
     this.#readings = [...this.#readings, bitrate].slice(-READINGS);
     const { isThin, cameraRests } = this;
-    const highest = Math.max(...this.#readings);
-    const isKnown = this.#readings.length === READINGS;
-    if (this.isThin ? Math.min(...this.#readings) > AMPLE : isKnown && highest < THIN) this.isThin = isKnown && !this.isThin;
+    if (!this.isThin) this.isThin = this.#isBelow(THIN, THIN_READINGS);
+    else if (this.#readings.length === READINGS && Math.min(...this.#readings) > AMPLE) this.isThin = false;
     if (this.cameraRests && at - this.#changedAt >= this.#restMs) this.#wake(at);
-    else if (!this.cameraRests && this.#isBelow(REST)) this.#rest(at);
+    else if (!this.cameraRests && this.#isBelow(REST, REST_READINGS)) this.#rest(at);
     return isThin !== this.isThin || cameraRests !== this.cameraRests;
   }
 
-  /** @param {number} rate */
-  #isBelow(rate) {
-    return this.#readings.length >= REST_READINGS && this.#readings.slice(-REST_READINGS).every((reading) => reading < rate);
+  /** @param {number} rate @param {number} count of the newest readings */
+  #isBelow(rate, count) {
+    return this.#readings.length >= count && this.#readings.slice(-count).every((reading) => reading < rate);
   }
 
   /** @param {number} at */

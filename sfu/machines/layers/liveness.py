@@ -3,9 +3,13 @@
 A publisher short of bandwidth or of processor time drops its top layers without notice. The other layers distinguish a
 still picture from a stalled layer, since all layers of a track encode the same pictures. An encoder may also pause a
 small layer after a keyframe until its bit budget has recovered; leaving the layer then would cost another keyframe.
+
+A sender whose estimate rises tries a higher layer for a second, and often drops it again. Following it would cost two
+keyframes, and a freeze until the second. So a layer that has stalled must flow for a while before it counts again, for
+longer if it stalls again soon. The lowest layer is what remains if others stall, and counts again soon.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 Layer = TypeVar("Layer", bound=Hashable)
@@ -14,7 +18,9 @@ _STALLED_NS = 250_000_000
 _AFTER_KEYFRAME_NS = 750_000_000
 _INTERVALS = 2.5  # missed frames
 _SIBLING_FRAMES = 3
-_BACK_NS = 500_000_000
+_LOWEST_BACK_NS = 500_000_000
+_BACK_NS, _LONGEST_BACK_NS = 2_000_000_000, 8_000_000_000
+_LASTED_NS = 20_000_000_000
 _SECOND = 1_000_000_000
 
 
@@ -30,13 +36,21 @@ class LayerProgress(NamedTuple):
 
 
 class _Watch:
-    __slots__ = ("frames", "returned_at", "siblings", "stalled")
+    __slots__ = ("counted_at", "frames", "returned_at", "siblings", "stalled", "wait")
 
     def __init__(self) -> None:
         self.frames = -1
         self.siblings: dict[Hashable, int] = {}
         self.stalled = False
         self.returned_at: int | None = None
+        self.counted_at: int | None = None
+        self.wait = _BACK_NS
+
+    def stall(self, now: int) -> None:
+        if not self.stalled:
+            lasted = self.counted_at is None or now - self.counted_at >= _LASTED_NS
+            self.wait = _BACK_NS if lasted else min(2 * self.wait, _LONGEST_BACK_NS)
+        self.stalled = True
 
 
 class LayerLiveness(Generic[Layer]):
@@ -47,9 +61,16 @@ class LayerLiveness(Generic[Layer]):
     def __init__(self) -> None:
         self._watches: dict[Layer, _Watch] = {}
 
-    def update(self, layers: Mapping[Layer, LayerProgress], now: int) -> frozenset[Layer]:
-        """Return the currently stalled layers."""
-        for gone in self._watches.keys() - layers.keys():
+    def update(
+        self,
+        layers: Mapping[Layer, LayerProgress],
+        now: int,
+        *,
+        lowest: Layer | None = None,
+        resting: Collection[Layer] = (),
+    ) -> frozenset[Layer]:
+        """Return the currently stalled layers. Those that are `resting` on request neither stall nor recover."""
+        for gone in self._watches.keys() - layers.keys() - set(resting):
             del self._watches[gone]
         frames = {layer: progress.frames for layer, progress in layers.items()}
         for layer, progress in layers.items():
@@ -61,19 +82,22 @@ class LayerLiveness(Generic[Layer]):
             outrun = any(
                 frames[other] - count >= _SIBLING_FRAMES for other, count in watch.siblings.items() if other in frames
             )
-            self._judge(watch, silent=silent, outrun=outrun, now=now)
+            wait = _LOWEST_BACK_NS if layer == lowest else watch.wait
+            self._judge(watch, silent=silent, outrun=outrun, wait=wait, now=now)
         return frozenset(layer for layer, watch in self._watches.items() if watch.stalled)
 
     @staticmethod
-    def _judge(watch: _Watch, *, silent: bool, outrun: bool, now: int) -> None:
+    def _judge(watch: _Watch, *, silent: bool, outrun: bool, wait: int, now: int) -> None:
         if silent:
             watch.returned_at = None
-            watch.stalled |= outrun
+            if outrun:
+                watch.stall(now)
         elif watch.stalled:
             if watch.returned_at is None:
                 watch.returned_at = now
-            elif now - watch.returned_at >= _BACK_NS:
+            elif now - watch.returned_at >= wait:
                 watch.stalled = False
+                watch.counted_at = now
 
 
 def _patience(progress: LayerProgress) -> int:

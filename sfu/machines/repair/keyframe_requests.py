@@ -2,12 +2,14 @@
 
 
 class KeyframeRequests:
-    """Requests for one incoming video stream. The first is sent at once, further ones at most every `interval` ns. They
-    are repeated until a keyframe arrives, at most `max_tries` times after the newest request.
+    """Requests for one incoming video stream.
+
+    The first is sent at once, further ones at most every `interval` ns, which may be changed. They are repeated until a
+    keyframe arrives, at most `max_tries` times after the newest request.
     """
 
     def __init__(self, *, interval: int = 500_000_000, max_tries: int = 20) -> None:
-        self._interval = interval
+        self.interval = interval
         self._max_tries = max_tries
         self._tries = 0
         self._wanted_at: int | None = None
@@ -43,4 +45,4 @@ class KeyframeRequests:
         """Return when `due` is true next, or None."""
         if self._wanted_at is None:
             return None
-        return self._wanted_at if self._sent_at is None else max(self._wanted_at, self._sent_at + self._interval)
+        return self._wanted_at if self._sent_at is None else max(self._wanted_at, self._sent_at + self.interval)

@@ -17,6 +17,7 @@ class GiveUp(IntEnum):
     OVERFLOW = 2  # too many missing packets
     KEYFRAME = 3  # a keyframe made it useless
     OURS = 4  # it reached us, and we dropped it for lack of time
+    THIN = 5  # the publisher's uplink has no room for repairs
 
 
 class GivenUp(NamedTuple):
@@ -139,6 +140,13 @@ class NackGenerator:
         if self._next_due is not None and len(asked) == most < _MAX_ASKED:
             self._next_due = max(self._next_due, now + self._min_interval)
         return asked
+
+    def give_up_all(self, reason: GiveUp) -> None:
+        """Give up all missing packets."""
+        for seq in self._missing:
+            self._give_up(seq, reason)
+        self._missing.clear()
+        self._next_due = None
 
     def timer(self) -> int | None:
         """Return when `due` may have work next, or None. The missing packets may arrive before that."""

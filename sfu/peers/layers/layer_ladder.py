@@ -81,13 +81,15 @@ class LayerLadder:
                 if stream.packets and stream.number not in resting
             },
             now,
+            lowest=self._order[0].number if self._order else None,
+            resting=resting,
         )
         changed = bool(back)
         for stream in streams:
             is_stalled = stream.number in stalled
             changed |= is_stalled != stream.stalled
             stream.stalled = is_stalled
-        self._has_stalled = bool(stalled)
+        self._has_stalled = bool(stalled - resting)
         return changed
 
     def _all_flow(self, streams: Iterable[IngressStream], now: int) -> bool:

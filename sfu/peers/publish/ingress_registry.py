@@ -13,6 +13,7 @@ from sfu.formats.extensions import Extension
 from sfu.formats.keyframes import keyframe_size
 from sfu.formats.rtp import RtpHeader, parse_header
 from sfu.machines.negotiation.agreement import NegotiatedMedia
+from sfu.machines.repair.thin_uplink import ThinUplink
 from sfu.peers.context import Context
 from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
@@ -20,13 +21,15 @@ from sfu.peers.publish.uptrack import UpTrack
 
 _AUDIO_CACHE = 256
 _VIDEO_CACHE = 1024
+_FLOWING_NS = 1_000_000_000
 
 
 class IngressRegistry:
-    """The streams of one publish peer, by engine id and by SSRC."""
+    """The streams of one publish peer, by engine id and by SSRC. `uplink` is what their packets cross."""
 
     def __init__(self, context: Context, peer: int, max_streams: int) -> None:
         self.streams: dict[int, IngressStream] = {}
+        self.uplink = ThinUplink()
         self._context = context
         self._peer = peer
         self._max_streams = max_streams
@@ -81,6 +84,7 @@ class IngressRegistry:
             in_red=any(payload.codec is Codec.RED for payload in uptrack.media.payloads.values()),
             nack_round_trip=self._nack_round_trip,
             budget=self._context.repair_budget,
+            uplink=self.uplink,
             progress=self._context.engine.progress(number),
             layers=uptrack.streams,
         )
@@ -140,6 +144,17 @@ class IngressRegistry:
                 self._context.engine.add_stream(entry)
                 return stream
         return None
+
+    def sense_uplink(self, now: int) -> None:
+        """Have `uplink` learn from the first audio stream that flows."""
+        flowing = [stream for stream in self.streams.values() if now - stream.last_arrival < _FLOWING_NS]
+        heard = next((stream for stream in flowing if stream.codec.is_audio), None)
+        if heard is None:
+            return
+        rates = [stream.bits_per_second for stream in flowing]
+        rate = sum(rates) if all(rates) else None
+        progress = heard.progress
+        self.uplink.hear(heard.number, progress.timestamp, progress.timestamp_at, heard.clock.rate, rate)
 
     def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
         """Take the picture size from the keyframe that begins at `ext_seq`.

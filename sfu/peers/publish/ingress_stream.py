@@ -12,6 +12,7 @@ from sfu.machines.repair.red_reports import RedReports
 from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.machines.repair.sender_reports import SourceClock
 from sfu.machines.repair.stream_progress import StreamProgress
+from sfu.machines.repair.thin_uplink import ThinUplink
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
 
 REACH_NS = 2_000_000_000
@@ -19,10 +20,12 @@ REACH_NS = 2_000_000_000
 _FLOWS_NS = 200_000_000
 _ACTIVE_NS = 2_000_000_000
 _OWED_AGAIN_NS = 50_000_000
+_KEYFRAMES_NS, _THIN_KEYFRAMES_NS = 500_000_000, 3_000_000_000  # a keyframe takes half a second of a thin uplink
 _TOGETHER_NS = 300_000_000  # libwebrtc's encoders make one keyframe of all layers in this time
 # Plain integers: an IntFlag's operators are slow.
 _KEYFRAME, _REPAIRED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED), int(ArrivalFlag.OVERFLOWED)
 _CUT = int(ArrivalFlag.CUT)
+_NEEDS_KEYFRAME = (GiveUp.TRIES, GiveUp.AGE, GiveUp.OVERFLOW, GiveUp.THIN)
 
 
 class IngressStream:
@@ -47,6 +50,7 @@ class IngressStream:
         in_red: bool = False,
         nack_round_trip: NackRoundTrip | None = None,
         budget: RepairBudget | None = None,
+        uplink: ThinUplink | None = None,
         progress: Progress | None = None,
         layers: Sequence["IngressStream"] = (),
     ) -> None:
@@ -68,9 +72,10 @@ class IngressStream:
         self._red_reports = RedReports() if in_red else None
         self._nack_round_trip = nack_round_trip or NackRoundTrip()
         self._budget = budget or RepairBudget()
+        self._uplink = uplink or ThinUplink()
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, self.progress)
-        self._keyframes = None if codec.is_audio else KeyframeRequests()
+        self._keyframes = None if codec.is_audio else KeyframeRequests(interval=_KEYFRAMES_NS)
         self._ended_packets = self._ended_measured = 0
         self._keyframe_owed_at: int | None = None
         self._owed_asked_at = -_TOGETHER_NS
@@ -174,6 +179,8 @@ class IngressStream:
     def feedback(self, sender_ssrc: int, now: int) -> list[Packet]:
         """Return the NACK and PLI that are due."""
         packets: list[Packet] = []
+        if self._keyframes is not None:
+            self._spare_uplink(self._keyframes, now)
         if self._nack is not None:
             nacks = self._budget.nacks
             missing = self._nack.due(now, self._nack_round_trip.smoothed, nacks.share(now))
@@ -181,7 +188,7 @@ class IngressStream:
                 nacks.take(len(missing))
                 self._nack_round_trip.asked(self.number, missing, now)
                 packets.append(Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing)))
-            if any(lost.reason in (GiveUp.TRIES, GiveUp.AGE, GiveUp.OVERFLOW) for lost in self._nack.given_up()):
+            if any(lost.reason in _NEEDS_KEYFRAME for lost in self._nack.given_up()):
                 self.request_keyframe(now)
         if self._keyframe_owed_at is not None and now >= self._keyframe_owed_at:
             self._ask_for_owed_keyframe(now)
@@ -189,6 +196,13 @@ class IngressStream:
             self.plis_sent += 1
             packets.append(PictureLoss(sender_ssrc, self.ssrc))
         return packets
+
+    def _spare_uplink(self, keyframes: KeyframeRequests, now: int) -> None:
+        """Have a picture on a thin uplink go without repairs, and with few keyframes."""
+        is_thin = self._uplink.is_thin(now)
+        keyframes.interval = _THIN_KEYFRAMES_NS if is_thin else _KEYFRAMES_NS
+        if is_thin and self._nack is not None:
+            self._nack.give_up_all(GiveUp.THIN)
 
     def _ask_for_owed_keyframe(self, now: int) -> None:
         """Ask for a keyframe after a loss of our own; a node that lost packets of all its streams spreads its

@@ -10,6 +10,7 @@ from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.repair.stream_progress import OVERSIZE_BYTES
+from sfu.machines.repair.thin_uplink import ThinUplink
 from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context, random_ssrc
 from sfu.peers.data_channels import DataItem
@@ -50,6 +51,10 @@ class PublishPeer:
 
     def uptrack_of(self, stream: int) -> UpTrack | None:
         return self._registry.uptrack_of(stream)
+
+    @property
+    def uplink(self) -> ThinUplink:
+        return self._registry.uplink
 
     def forget(self, uptrack: UpTrack) -> None:
         """Drop an uptrack and its streams; its m-section may be offered again."""
@@ -173,6 +178,7 @@ class PublishPeer:
 
     def _due_feedback(self, now: int) -> list[rtcp.Packet]:
         packets: list[rtcp.Packet] = []
+        self._registry.sense_uplink(now)
         if now >= self._next_report:
             self._next_report = coalesce(now + _REPORT_INTERVAL_NS * self._context.pace)
             self._tell_oversize()

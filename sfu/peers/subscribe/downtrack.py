@@ -296,14 +296,15 @@ class DownTrack:
     def sender_report(self, now: int) -> SenderReport | None:
         """Return the SR to send now, on our NTP clock; None if nothing is carried or no SR has arrived.
 
-        Also None for a picture with few frames, except on plain transports: receivers delay audio until the picture of
-        the same time has arrived, and keep that delay when pictures stop. On a thin uplink audio would be delayed for
-        nothing.
+        Also None for a picture with few frames or from a thin uplink, except on plain transports: receivers delay audio
+        until the picture of the same time has arrived, and keep that delay when pictures stop.
         """
         if self.stream is None or self.publisher is None or self.waiting:
             return None
-        if self.managed and self.kind == "video" and self.stream.is_choppy(_LEAST_FRAMES, _LEAST_FRAME_RATE):
-            return None
+        if self.managed and self.kind == "video":
+            is_choppy = self.stream.is_choppy(_LEAST_FRAMES, _LEAST_FRAME_RATE)
+            if is_choppy or self.publisher.uplink.may_be_thin(now):
+                return None
         state = self._engine.route_state(self.route)
         if state.stream != self.stream.number or state.packets == 0:
             return None

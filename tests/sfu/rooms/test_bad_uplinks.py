@@ -4,6 +4,7 @@ from statistics import mean
 
 import pytest
 
+from sfu.formats import rtcp
 from tests.sfu.rooms.simulcast_call import Call, Camera
 from tests.sfu.rooms.stage import MS, RtcClient, Stage
 from tests.support.link_model import Link, LinkSettings
@@ -71,3 +72,38 @@ def test_it_lowers_no_estimate_of_a_subscriber(kind: str, without: list[float]) 
     assert min(estimates) > 0.9 * min(without)
     assert mean(estimates) > 0.9 * mean(without)
     assert call.carried(1) == "f"
+
+
+def repairs(settings: LinkSettings) -> tuple[list[int], int, bool]:
+    """Let a camera of one small layer send over an uplink: the packets of its picture and of its sound that were
+    requested again after the first three seconds, and whether viewers get its sender reports.
+    """
+    call = Call(WIDE, speaks=True)
+    camera = call.cameras[0]
+    camera.resting, camera.rates["q"] = {"h", "f"}, 80_000
+    call.run(2)
+    Uplink(call.stage, camera, settings)
+    call.run(3)
+    camera.client.send_rtcp([rtcp.SenderReport(3000, 5 << 32, 3000, 1, 100)])
+    camera.client.rtcp.clear()
+    call.viewer.client.rtcp.clear()
+    call.run(5)
+    asked = [(packet.media_ssrc, len(packet.seqs)) for packet in camera.client.feedback(rtcp.Nack)]
+    reported = {report.ssrc for report in call.viewer.client.feedback(rtcp.SenderReport)}
+    pictures = {entry.ssrc for entry in call.subscription.subscribe_peer.downtracks.values() if entry.kind == "video"}
+    spoken = sum(count for ssrc, count in asked if ssrc == 1000)
+    return [count for ssrc, count in asked if ssrc != 1000], spoken, bool(reported & pictures)
+
+
+def test_a_picture_on_a_thin_uplink_takes_nothing_from_its_sound() -> None:
+    pictures, sounds, are_in_sync = repairs(LinkSettings(rate=100_000, delay=25 * MS))
+    print(pictures, sounds)
+    assert not pictures
+    assert sounds
+    assert not are_in_sync
+
+
+def test_a_small_picture_on_a_link_that_loses_packets_is_repaired() -> None:
+    pictures, sounds, are_in_sync = repairs(LinkSettings(loss=0.05, delay=25 * MS))
+    assert sum(pictures) > 10 and sounds
+    assert are_in_sync

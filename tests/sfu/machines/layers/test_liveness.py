@@ -25,21 +25,69 @@ class Track:
                 if layer not in self.off and self.now - last >= SECOND / rate:
                     self.progress[layer] = LayerProgress(frames + 1, self.now, rate)
             if self.now % (100 * MS) == 0:
-                self.stalled = self.liveness.update(self.progress, self.now)
+                self.stalled = self.liveness.update(self.progress, self.now, lowest="q")
+
+    def stall(self, layer: str) -> None:
+        self.off = {layer}
+        self.run(400)
+        assert self.stalled == {layer}
+        self.off = set()
 
 
 def test_a_layer_that_stops_is_stalled_soon_and_counts_again_when_it_has_flowed_a_while() -> None:
     track = Track(q=30, h=30, f=30)
     track.run(2000)
     assert track.stalled == set()
-    track.off = {"f"}
-    track.run(400)
-    assert track.stalled == {"f"}
-    track.off = set()
-    track.run(300)
+    track.stall("f")
+    track.run(1800)
     assert track.stalled == {"f"}
     track.run(500)
     assert track.stalled == set()
+
+
+def test_the_lowest_layer_counts_again_soon() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(2000)
+    track.stall("q")
+    track.run(300)
+    assert track.stalled == {"q"}
+    track.run(500)
+    assert track.stalled == set()
+
+
+def test_a_layer_that_comes_for_a_second_each_time_is_not_followed() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(1000)
+    track.stall("f")
+    for _ in range(4):
+        track.run(1000)
+        assert track.stalled == {"f"}
+        track.stall("f")
+
+
+def test_a_layer_that_stalls_again_soon_must_flow_for_longer() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(1000)
+    for wait in (2000, 4000, 8000, 8000):
+        track.stall("f")
+        track.run(wait - 300)
+        assert track.stalled == {"f"}
+        track.run(600)
+        assert track.stalled == set()
+    track.run(20_000)
+    track.stall("f")
+    track.run(2300)
+    assert track.stalled == set()
+
+
+def test_a_layer_that_stalled_and_then_rests_must_flow_when_it_comes_back() -> None:
+    track = Track(q=30, f=30)
+    track.run(1000)
+    track.stall("f")
+    others = {"q": track.progress["q"]}
+    assert track.liveness.update(others, track.now, lowest="q", resting={"f"}) == {"f"}
+    track.run(1500)
+    assert track.stalled == {"f"}
 
 
 def test_a_picture_that_stands_still_in_all_layers_is_no_stall() -> None:

@@ -200,3 +200,10 @@ def test_where_only_so_many_may_be_asked_for_the_others_wait_a_while():
     assert generator.due(20 * MS, RTT, 0) == []
     assert generator.timer() == 40 * MS
     assert generator.due(40 * MS, RTT) == [6, 8]
+
+
+def test_what_is_given_up_at_once_is_asked_for_no_more():
+    generator = missing(4, 5)
+    generator.give_up_all(GiveUp.THIN)
+    assert generator.given_up() == [GivenUp(4, GiveUp.THIN, 2)]
+    assert generator.timer() is None and generator.due(0, RTT) == []

@@ -11,8 +11,8 @@ from enum import Enum
 from statistics import median_low
 
 from sfu.machines.layers.demand import LayerDemand
-from sfu.machines.layers.frame_rates import FrameRate, FrameRates
 from sfu.machines.layers.liveness import LayerLiveness, LayerProgress
+from sfu.machines.layers.poor_layers import LayerRate, PoorLayers
 from sfu.peers.layers.layer_choice import is_higher
 from sfu.peers.publish.ingress_stream import IngressStream
 
@@ -54,7 +54,7 @@ class LayerLadder:
         self._stopped: frozenset[int] = frozenset()
         self._returning: dict[int, int] = {}  # by stream that was requested again and does not flow yet: since when
         self._liveness: LayerLiveness[int] = LayerLiveness()
-        self._frame_rates: FrameRates[int] = FrameRates()
+        self._poor_layers: PoorLayers[int] = PoorLayers()
         self._has_stalled = False
         self._costs: _Costs = ()
         self.changes = 0
@@ -111,11 +111,13 @@ class LayerLadder:
                 self._sample(number, rate, stream.share)
             stream.cost = self._rates.get(number, 0.0)
         self._sort(streams)
-        slow = self._frame_rates.slow([(stream.number, self._frame_rate(stream, now)) for stream in self._order], now)
+        rates = [(stream.number, self._layer_rate(stream, now)) for stream in self._order]
+        stalled = next((stream.number for stream in reversed(self._order) if stream.stalled), None)
+        poor = self._poor_layers.poor(rates, now, stalled=stalled)
         self.available = [
             stream
             for stream in self._order
-            if (stream.active(now) or self._can_return(stream, now)) and stream.number not in slow
+            if (stream.active(now) or self._can_return(stream, now)) and stream.number not in poor
         ]
         present = {stream.number for stream in streams}
         for number in self._rates.keys() - present:
@@ -138,12 +140,12 @@ class LayerLadder:
         self.changes += 1
         return CostChange.LAYERS
 
-    def _frame_rate(self, stream: IngressStream, now: int) -> FrameRate | None:
-        """Return the frame rate of a stream that flows and was not just requested again."""
+    def _layer_rate(self, stream: IngressStream, now: int) -> LayerRate | None:
+        """Return the rates of a stream that flows and was not just requested again."""
         number = stream.number
         if not stream.active(now) or number in self._stopped or number in self._returning:
             return None
-        return FrameRate(stream.frame_rate, stream.progress.measured_at)
+        return LayerRate(stream.frame_rate, stream.bits_per_second, stream.progress.measured_at)
 
     def _sample(self, number: int, rate: float, share: float) -> None:
         """Take a measured rate. The rate of a part of the stream counts only until all of it has been measured."""

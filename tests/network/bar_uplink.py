@@ -89,10 +89,11 @@ async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
     )
     fps = (shown.get("framesDecoded", 0) - picture.get("framesDecoded", 0)) / SECONDS
     freezes = shown.get("freezeCount", 0) - picture.get("freezeCount", 0)
+    nacks = sum(row.get("nackCount", 0) for row in sent if row["kind"] == "video")
     holds = concealed <= 0.005 and waits <= 0.2 if rate < 150_000 else fps >= 25 and freezes <= 1
     print(
         f"{rate // 1000} kbps up, seed {seed}: {fps:.1f} fps, {freezes} freezes, {concealed:.2%} concealed, buffer "
-        f"{waits * 1000:.0f} ms, thin and resting {spared}, {row['codec']}, encoder short of time for "
+        f"{waits * 1000:.0f} ms, thin and resting {spared}, {nacks} NACKs for pictures, {row['codec']}, encoder short of time for "
         f"{_short_of_time(sent):.0f} s: {'holds' if holds else 'missed'}"
     )
     return holds

@@ -93,8 +93,8 @@ async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
     holds = concealed <= 0.005 and waits <= 0.2 if rate < 150_000 else fps >= 25 and freezes <= 1
     print(
         f"{rate // 1000} kbps up, seed {seed}: {fps:.1f} fps, {freezes} freezes, {concealed:.2%} concealed, buffer "
-        f"{waits * 1000:.0f} ms, thin and resting {spared}, {nacks} NACKs for pictures, {row['codec']}, encoder short of time for "
-        f"{_short_of_time(sent):.0f} s: {'holds' if holds else 'missed'}"
+        f"{waits * 1000:.0f} ms, thin and resting {spared}, {nacks} NACKs for pictures, {row['codec']}, "
+        f"encoder short of time for {_short_of_time(sent):.0f} s: {'holds' if holds else 'missed'}"
     )
     return holds
 

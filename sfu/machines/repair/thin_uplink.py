@@ -67,6 +67,10 @@ class ThinUplink:
         if rate is not None and at - self._since >= _FOR_NS:
             self._until = max(self._until, at + _LASTS_NS)
 
+    def hear_nothing(self) -> None:
+        """Note that no audio flows that could wait."""
+        self._since = None
+
     def told(self, now: int) -> None:
         """Note that the publisher pauses its camera because its uplink is thin, or tries it again."""
         self._until = max(self._until, now + _TOLD_LASTS_NS)

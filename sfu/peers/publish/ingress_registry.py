@@ -150,6 +150,7 @@ class IngressRegistry:
         flowing = [stream for stream in self.streams.values() if now - stream.last_arrival < _FLOWING_NS]
         heard = next((stream for stream in flowing if stream.codec.is_audio), None)
         if heard is None:
+            self.uplink.hear_nothing()
             return
         rates = [stream.bits_per_second for stream in flowing]
         rate = sum(rates) if all(rates) else None

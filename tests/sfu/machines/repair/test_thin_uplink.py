@@ -51,6 +51,15 @@ def test_what_is_not_measured_yet_decides_nothing() -> None:
     assert not uplink.is_thin(at)
 
 
+def test_a_microphone_that_is_turned_off_waits_no_more() -> None:
+    uplink = ThinUplink()
+    hear(uplink, 1)
+    at = hear(uplink, 0.5, since=SECOND, wait=200)
+    assert uplink.may_be_thin(at)
+    uplink.hear_nothing()
+    assert not uplink.may_be_thin(at)
+
+
 def test_a_publisher_that_pauses_its_camera_has_a_thin_uplink() -> None:
     uplink = ThinUplink()
     uplink.told(SECOND)

@@ -25,12 +25,12 @@ _SECOND = 1_000_000_000
 
 
 class LayerProgress(NamedTuple):
-    """Progress of a layer: frames so far, arrival of its last packet (ns), frames a second (0 if unknown), and whether
-    its last frame is a keyframe.
+    """Progress of a layer: frames so far, when the last began to arrive (ns), frames a second (0 if unknown), and
+    whether the last is a keyframe. Repairs, which may arrive long after a layer has stopped, are no progress.
     """
 
     frames: int
-    last_arrival: int
+    last_frame: int
     frame_rate: float
     after_keyframe: bool = False
 
@@ -75,7 +75,7 @@ class LayerLiveness(Generic[Layer]):
         frames = {layer: progress.frames for layer, progress in layers.items()}
         for layer, progress in layers.items():
             watch = self._watches.setdefault(layer, _Watch())
-            silent = now - progress.last_arrival >= _patience(progress)
+            silent = now - progress.last_frame >= _patience(progress)
             if progress.frames != watch.frames:
                 watch.frames = progress.frames
                 watch.siblings = {other: count for other, count in frames.items() if other != layer}

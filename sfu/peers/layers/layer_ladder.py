@@ -22,7 +22,7 @@ _UNMEASURED = float("inf")  # compared only if all costs are known
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 UNKNOWN_RATE = 500_000.0  # bits/s of a single layer
 _SAME_PRICE = 1.05
-_FLOWING_NS = 100_000_000  # a layer with a packet this recent has not stalled yet
+_FLOWING_NS = 100_000_000  # a layer with a frame this recent has not stalled yet
 
 _Costs = tuple[tuple[tuple[int, int], float], ...]
 """Costs of the available layers: the stream's number, its lines, and bits/s."""
@@ -75,7 +75,10 @@ class LayerLadder:
         stalled = self._liveness.update(
             {
                 stream.number: LayerProgress(
-                    stream.progress.frames, stream.last_arrival, stream.frame_rate, stream.progress.after_keyframe
+                    stream.progress.frames,
+                    stream.progress.timestamp_at,
+                    stream.frame_rate,
+                    stream.progress.after_keyframe,
                 )
                 for stream in streams
                 if stream.packets and stream.number not in resting
@@ -93,9 +96,9 @@ class LayerLadder:
         return changed
 
     def _all_flow(self, streams: Iterable[IngressStream], now: int) -> bool:
-        """Return True if every layer that does not rest had a packet just now."""
+        """Return True if a frame of every layer that does not rest began just now."""
         for stream in streams:  # every 100 ms for each room, so without a generator
-            if now - stream.progress.last_arrival >= _FLOWING_NS and stream.number not in self._stopped:
+            if now - stream.progress.timestamp_at >= _FLOWING_NS and stream.number not in self._stopped:
                 return False
         return True
 

@@ -13,6 +13,7 @@ from sfu.formats.unwrap import signed
 _THIN = 150_000.0
 _WAITS_NS = 100_000_000
 _FOR_NS = 1_000_000_000
+_STEADY_NS = 200_000_000  # a full queue grows no further, unlike the lag of a clock that is wrong
 _LASTS_NS = 10_000_000_000
 _TOLD_LASTS_NS = 30_000_000_000  # the publisher's own estimate has recovered by then, if its link has
 _BUCKET_NS = 30_000_000_000  # clocks drift apart by a few ms in this time
@@ -48,6 +49,7 @@ class ThinUplink:
         self._transit: _Transit | None = None
         self._stream = -1
         self._since: int | None = None
+        self._waited = 0
         self._until = 0
 
     def hear(self, stream: int, timestamp: int, at: int, clock_rate: int, rate: float | None) -> None:
@@ -62,8 +64,8 @@ class ThinUplink:
         if waits is None or waits < _WAITS_NS or (rate is not None and rate > _THIN):
             self._since = None
             return
-        if self._since is None:
-            self._since = at
+        if self._since is None or abs(waits - self._waited) > _STEADY_NS:
+            self._since, self._waited = at, waits
         if rate is not None and at - self._since >= _FOR_NS:
             self._until = max(self._until, at + _LASTS_NS)
 

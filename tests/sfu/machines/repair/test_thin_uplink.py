@@ -76,6 +76,14 @@ def test_a_slow_clock_is_no_queue() -> None:
         assert not uplink.may_be_thin(at)
 
 
+def test_a_clock_that_is_wrong_is_no_queue() -> None:
+    uplink = ThinUplink()
+    for number in range(1000):
+        at = number * 20 * MS
+        uplink.hear(1, number * 640, at, CLOCK, 90_000.0)
+        assert not uplink.is_thin(at)
+
+
 def test_another_microphone_starts_anew() -> None:
     uplink = ThinUplink()
     hear(uplink, 1)

@@ -41,16 +41,20 @@ class BucketSegments(BucketOutput):
 
     async def forget(self) -> None:
         """Store what is left, and end the playlists. The segments stay."""
-        try:
-            while self._waiting:
-                await self._take(await self.next())
-            if self._open:
-                await self._complete()
-            if len(self._playlist):
-                self._playlist.end()
-                await self._store_playlists()
-        except Failed as failed:
-            _log.warning("the end of output %s was not stored: %s", self.order.id, failed)
+        for step in (self._take_rest, self._complete, self._end):
+            try:
+                await step()
+            except Failed as failed:
+                _log.warning("the end of output %s was not stored: %s", self.order.id, failed)
+
+    async def _take_rest(self) -> None:
+        while self._waiting:
+            await self._take(await self.next())
+
+    async def _end(self) -> None:
+        if len(self._playlist):
+            self._playlist.end()
+            await self._store_playlists()
 
     async def _take(self, unit: Unit) -> None:
         """Add a unit, and store the segment that it completes."""
@@ -70,8 +74,10 @@ class BucketSegments(BucketOutput):
         self._initialization = name
 
     async def _complete(self) -> None:
-        """Store the open segment, and the playlists with it."""
+        """Store the open segment, if there is one, and the playlists with it."""
         parts = self._open
+        if not parts:
+            return
         if self._count >= MOST_IMAGES:
             self._open = []
             self.lost(1)

@@ -77,12 +77,13 @@ class Program:
                 await asyncio.sleep(_REPORT_SECONDS)
             _log.info("broadcast %s is over", self.begun.broadcast)
         finally:
+            # The sfu's word that the broadcast is over may cancel this a second time.
             metrics.BROADCASTS.dec()
+            metrics.note_outputs(self.begun.broadcast, [])
             tasks = [task for _, task in self._outputs.values()]
-            await cancel_all([*tasks, *([composing] if composing is not None else [])])
             self._ended += [output for output, _ in self._outputs.values()]
             self._outputs.clear()
-            metrics.note_outputs(self.begun.broadcast, [])
+            await cancel_all([*tasks, *([composing] if composing is not None else [])])
 
     async def forget(self) -> None:
         """Delete the outputs' stored objects after a while."""

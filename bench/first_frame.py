@@ -47,7 +47,7 @@ def run(*, quick: bool) -> Report:
 
 
 async def _measure(url: str, setup_token: str, joins: int) -> list[float]:
-    async with Api(url) as admin, chromium(flags=[LOOPBACK_FLAG]) as browser:
+    async with Api(url) as admin, chromium(flags=[LOOPBACK_FLAG], whole=True) as browser:
         await become_admin(admin, setup_token)
         meeting = await admin.create_meeting("Bench")
         address = f"{url}/m/{meeting}"

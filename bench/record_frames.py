@@ -66,7 +66,9 @@ def main() -> None:
 async def _chromium(bits_per_second: int) -> Frames:
     with network(1) as net:
         sniffer = _sniffer(net.hosts[0].name)
-        async with chromium(net.hosts[0].prefix, ["--disable-features=WebRtcHideLocalIpsWithMdns"]) as browser:
+        async with chromium(
+            net.hosts[0].prefix, ["--disable-features=WebRtcHideLocalIpsWithMdns"], whole=True
+        ) as browser:
             page = await open_page(browser, "about:blank")
             await page.evaluate(_call(bits_per_second))
             await asyncio.to_thread(time.sleep, SECONDS)

@@ -2,7 +2,7 @@
 # Installs the Debian and Ubuntu packages that `make test` needs, as root; otherwise prints the command. Starts no daemon.
 set -eu
 
-packages="chromium firefox-esr redis-server iproute2 nftables gcc libc6-dev libssl-dev libopus0
+packages="chromium chromium-headless-shell firefox-esr redis-server iproute2 nftables gcc libc6-dev libssl-dev libopus0
  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
  nginx coturn etcd-server prometheus prometheus-alertmanager
  asterisk-core-sounds-en asterisk-core-sounds-en-g722 fonts-dejavu-core

@@ -84,7 +84,7 @@ async def two_callers(
     With a file of speech, both speak, and agree to captions.
     """
     flags = [FEW_PICTURES] if speech is None else [FEW_PICTURES, f"--use-file-for-fake-audio-capture={speech}"]
-    async with chromium(prefix, flags) as browser:
+    async with chromium(prefix, flags, whole=True) as browser:
         callers = []
         for name in ("Ada", "Grace"):
             page = await open_page(browser, f"{url}/m/{meeting}")

@@ -1,4 +1,7 @@
-"""Real browsers, each in its own network namespace, meet over HTTPS: frames are decoded on every side."""
+"""Real browsers, each in its own network namespace, meet over HTTPS: frames are decoded on every side.
+
+The other tests use Chromium's headless shell; here, whole Chromiums meet each other and Firefox.
+"""
 
 import asyncio
 import contextlib
@@ -22,8 +25,10 @@ async def join_by_page(page: Page, name: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def chromium_guest(deployment: Deployment, host: int, meeting: str, name: str) -> AsyncIterator[Page]:
-    async with chromium(deployment.network.hosts[host].prefix) as browser:
+async def chromium_guest(
+    deployment: Deployment, host: int, meeting: str, name: str, *, whole: bool = False
+) -> AsyncIterator[Page]:
+    async with chromium(deployment.network.hosts[host].prefix, whole=whole) as browser:
         page = await open_page(browser, f"{deployment.url_for(host)}/m/{meeting}")
         await join_by_page(page, name)
         yield page
@@ -80,7 +85,7 @@ def of_firefox(browser: Firefox) -> Streams:
 async def test_chromium_and_firefox_decode_each_other(deployment: Deployment) -> None:
     meeting = await deployment.admin.create_meeting("Two kinds")
     async with (
-        chromium_guest(deployment, 0, meeting, "Ada") as ada,
+        chromium_guest(deployment, 0, meeting, "Ada", whole=True) as ada,
         firefox_guest(deployment, 1, meeting, "Frida") as frida,
     ):
         await until_media(of_chromium(ada), videos=1, frames=61, audio=101, seconds=30)
@@ -165,7 +170,7 @@ async def test_a_killed_browser_vanishes(deployment: Deployment) -> None:
     meeting = await deployment.admin.create_meeting("Killed")
     async with (
         chromium_guest(deployment, 0, meeting, "Ada") as ada,
-        chromium(deployment.network.hosts[1].prefix) as doomed,
+        chromium(deployment.network.hosts[1].prefix, whole=True) as doomed,
     ):
         page = await open_page(doomed, f"{deployment.url_for(1)}/m/{meeting}")
         await join_by_page(page, "Doomed")
@@ -178,8 +183,8 @@ async def test_a_killed_browser_vanishes(deployment: Deployment) -> None:
 async def test_a_shared_screen_appears_and_disappears(deployment: Deployment) -> None:
     meeting = await deployment.admin.create_meeting("Screen")
     async with (
-        chromium_guest(deployment, 0, meeting, "Ada") as ada,
-        chromium_guest(deployment, 1, meeting, "Grace") as grace,
+        chromium_guest(deployment, 0, meeting, "Ada", whole=True) as ada,
+        chromium_guest(deployment, 1, meeting, "Grace", whole=True) as grace,
     ):
         await until_media(of_chromium(grace), videos=1, frames=10, audio=10, seconds=30)
         await ada.locator(".bar-screen").click()

@@ -42,7 +42,7 @@ async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chr
     """A browser whose microphone repeats the same sentence."""
     speech = tmp_path_factory.mktemp("speech") / "speech.wav"
     write_speech(speech, [prompt(SPOKEN)])
-    async with chromium(flags=[LOOPBACK_FLAG, f"--use-file-for-fake-audio-capture={speech}"]) as browser:
+    async with chromium(flags=[LOOPBACK_FLAG, f"--use-file-for-fake-audio-capture={speech}"], whole=True) as browser:
         yield browser
 
 

@@ -1,4 +1,4 @@
-"""One Chromium per module; one scripted server and one page per test."""
+"""One Chromium per file; one scripted server and one page per test."""
 
 import contextlib
 import json
@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.support.chromium import HEADLESS_SHELL
 from tests.web.scripted import SECONDS, ScriptedServer, scripted_server
 
 FLAGS = (
@@ -65,12 +66,18 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Wait = Callable[[str], Awaitable[Any]]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium() -> AsyncIterator[Browser]:
+@contextlib.asynccontextmanager
+async def launched(executable: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    async with launched(HEADLESS_SHELL) as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,14 +1,17 @@
 """The installed page: Chromium offers to install it; without a server it shows the cause and reconnects."""
 
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 import web
-from tests.web.conftest import open_page
+from tests.support.chromium import WHOLE
+from tests.web.conftest import launched, open_page
 from tests.web.page_stage import MEETING, USER
 from tests.web.scripted import ScriptedServer
 
@@ -17,6 +20,13 @@ CONTROLLED = "() => navigator.serviceWorker.ready.then(() => Boolean(navigator.s
 
 # The browser's network state, which its emulation of a lost network does not change.
 ONLINE = "Object.defineProperty(navigator, 'onLine', {get: () => sessionStorage.cut !== 'yes'})"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """The whole browser: its shell installs nothing."""
+    async with launched(WHOLE) as browser:
+        yield browser
 
 
 async def test_it_can_be_installed_and_tells_what_is_wrong_without_a_server(

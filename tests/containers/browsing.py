@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from playwright.async_api import Page
 
-from tests.support.chromium import FEW_PICTURES, chromium, inbound, open_page
+from tests.support.chromium import chromium, inbound, open_page
 from tests.support.waiting import eventually
 
 WATCH_GAPS = """
@@ -83,8 +83,8 @@ async def two_callers(
 
     With a file of speech, both speak, and agree to captions.
     """
-    flags = [FEW_PICTURES] if speech is None else [FEW_PICTURES, f"--use-file-for-fake-audio-capture={speech}"]
-    async with chromium(prefix, flags, whole=True) as browser:
+    flags = [] if speech is None else [f"--use-file-for-fake-audio-capture={speech}"]
+    async with chromium(prefix, flags, whole=True, small_camera=True) as browser:
         callers = []
         for name in ("Ada", "Grace"):
             page = await open_page(browser, f"{url}/m/{meeting}")

@@ -23,7 +23,7 @@ async def media_passes(*pages: Page) -> None:
 async def test_two_browsers_go_to_a_breakout_room_and_come_back(deployment: Deployment) -> None:
     meeting = await deployment.admin.create_meeting("Workshop")
     async with (
-        chromium(deployment.network.hosts[0].prefix) as browser,
+        chromium(deployment.network.hosts[0].prefix, small_camera=True) as browser,
         chromium_guest(deployment, 1, meeting, "Grace") as grace,
     ):
         host = await open_page(browser, f"{deployment.url_for(0)}/")

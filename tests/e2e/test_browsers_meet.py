@@ -1,6 +1,7 @@
 """Real browsers, each in its own network namespace, meet over HTTPS: frames are decoded on every side.
 
-The other tests use Chromium's headless shell; here, whole Chromiums meet each other and Firefox.
+The other tests use Chromium's headless shell and small cameras; here, whole Chromiums with cameras of 1280×720, sent in
+three layers, meet each other and Firefox.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any
 from playwright.async_api import Page, expect
 
 from tests.e2e.conftest import Deployment
-from tests.support.bidi import Firefox, firefox
+from tests.support.bidi import SMALL_CAMERA, Firefox, firefox
 from tests.support.chromium import WATCH_PEERS, chromium, inbound, open_page
 
 Streams = Callable[[], Awaitable[list[dict[str, Any]]]]
@@ -28,15 +29,20 @@ async def join_by_page(page: Page, name: str) -> None:
 async def chromium_guest(
     deployment: Deployment, host: int, meeting: str, name: str, *, whole: bool = False
 ) -> AsyncIterator[Page]:
-    async with chromium(deployment.network.hosts[host].prefix, whole=whole) as browser:
+    """A guest with a small camera, or with the whole browser and a camera of ordinary size."""
+    async with chromium(deployment.network.hosts[host].prefix, whole=whole, small_camera=not whole) as browser:
         page = await open_page(browser, f"{deployment.url_for(host)}/m/{meeting}")
         await join_by_page(page, name)
         yield page
 
 
 @contextlib.asynccontextmanager
-async def firefox_guest(deployment: Deployment, host: int, meeting: str, name: str) -> AsyncIterator[Firefox]:
+async def firefox_guest(
+    deployment: Deployment, host: int, meeting: str, name: str, *, small_camera: bool = True
+) -> AsyncIterator[Firefox]:
     async with firefox(prefix=deployment.network.hosts[host].prefix) as browser:
+        if small_camera:
+            await browser.add_preload(SMALL_CAMERA)
         await browser.add_preload(f"() => {{ {WATCH_PEERS} }}")
         await browser.navigate(f"{deployment.url_for(host)}/m/{meeting}")
         await _join_in_firefox(browser, name)
@@ -86,7 +92,7 @@ async def test_chromium_and_firefox_decode_each_other(deployment: Deployment) ->
     meeting = await deployment.admin.create_meeting("Two kinds")
     async with (
         chromium_guest(deployment, 0, meeting, "Ada", whole=True) as ada,
-        firefox_guest(deployment, 1, meeting, "Frida") as frida,
+        firefox_guest(deployment, 1, meeting, "Frida", small_camera=False) as frida,
     ):
         await until_media(of_chromium(ada), videos=1, frames=61, audio=101, seconds=30)
         await until_media(of_firefox(frida), videos=1, frames=61, audio=101, seconds=30)

@@ -6,13 +6,16 @@ from tests.e2e.conftest import Deployment
 from tests.e2e.test_breakouts import SIGN_IN
 from tests.e2e.test_browsers_meet import join_by_page
 from tests.support.call import PASSWORD
-from tests.support.chromium import FEW_PICTURES, chromium, open_page
+from tests.support.chromium import chromium, open_page
 
 
 async def test_a_removed_guest_stays_out_until_a_host_lets_it_back_in(deployment: Deployment) -> None:
     meeting = await deployment.admin.create_meeting("Open house")
     hosts = deployment.network.hosts
-    async with chromium(hosts[0].prefix, [FEW_PICTURES]) as adas, chromium(hosts[1].prefix, [FEW_PICTURES]) as graces:
+    async with (
+        chromium(hosts[0].prefix, small_camera=True) as adas,
+        chromium(hosts[1].prefix, small_camera=True) as graces,
+    ):
         host = await open_page(adas, f"{deployment.url_for(0)}/")
         assert await host.evaluate(SIGN_IN, PASSWORD) == 200
         await host.goto(f"{deployment.url_for(0)}/m/{meeting}")

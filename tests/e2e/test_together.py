@@ -6,7 +6,7 @@ from tests.e2e.conftest import Deployment
 from tests.e2e.test_breakouts import SIGN_IN
 from tests.e2e.test_browsers_meet import join_by_page
 from tests.support.call import PASSWORD
-from tests.support.chromium import FEW_PICTURES, chromium, open_page
+from tests.support.chromium import chromium, open_page
 
 PATIENCE = 30_000
 
@@ -14,7 +14,10 @@ PATIENCE = 30_000
 async def test_a_poll_a_file_and_a_frozen_server(deployment: Deployment) -> None:
     meeting = await deployment.admin.create_meeting("Together")
     hosts = deployment.network.hosts
-    async with chromium(hosts[0].prefix, [FEW_PICTURES]) as adas, chromium(hosts[1].prefix, [FEW_PICTURES]) as graces:
+    async with (
+        chromium(hosts[0].prefix, small_camera=True) as adas,
+        chromium(hosts[1].prefix, small_camera=True) as graces,
+    ):
         host = await open_page(adas, f"{deployment.url_for(0)}/")
         assert await host.evaluate(SIGN_IN, PASSWORD) == 200
         await host.goto(f"{deployment.url_for(0)}/m/{meeting}")

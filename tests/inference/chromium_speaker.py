@@ -49,7 +49,7 @@ async def captions_of(server: RunningServer, admin: Api, spoken: Sequence[Prompt
             joined = await guest.join(meeting, "Listener")
         async with (
             Room(guest.signaling_url(joined), token=joined.token) as room,
-            chromium(flags=flags) as browser,
+            chromium(flags=flags, small_camera=True) as browser,
         ):
             page = await open_page(browser, f"{server.url}/m/{meeting}")
             await page.get_by_label("Your name").fill("Reader")

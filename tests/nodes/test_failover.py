@@ -14,7 +14,6 @@ import pytest
 
 from parley_client import Api
 from recorder.manifest import Manifest
-from tests.support.chromium import FEW_PICTURES
 from tests.support.cluster import NODE_HTTP_PORT, NODE_SECRET, Cluster, running_cluster
 from tests.support.failover import CallOfTwo, administrator, call_of_two
 from tests.support.namespaces import in_namespace
@@ -100,7 +99,7 @@ class RecordedCall:
 
 
 async def test_a_recorded_call_outlives_its_node_the_next_ones_link_and_an_upgrade(cluster: Cluster) -> None:
-    async with administrator(cluster) as admin, call_of_two(cluster, admin, [FEW_PICTURES]) as call:
+    async with administrator(cluster) as admin, call_of_two(cluster, admin, small_camera=True) as call:
         kept = RecordedCall(cluster, admin, call)
         before = await kept.people()
         assert [(name, present) for name, _, present in before] == [("Ada", True), ("Grace", True)]

@@ -143,7 +143,7 @@ async def speaking_browser(stack: Stack, meeting: str, scratch: Path) -> AsyncIt
     file = scratch / "speech.wav"
     write_speech(file, [prompt("vm-options"), prompt("demo-thanks")])
     flags = [LOOPBACK_FLAG, f"--use-file-for-fake-audio-capture={file}"]
-    async with chromium(flags=flags) as browser:
+    async with chromium(flags=flags, small_camera=True) as browser:
         page = await open_page(browser, f"{stack.url}/m/{meeting}")
         await page.get_by_label("Your name").fill("Browser")
         for agreed in ("I agree to be recorded", "I agree to captions of what I say"):

@@ -33,6 +33,14 @@ PREFS: Mapping[str, bool | int | str] = {
     "network.connectivity-service.enabled": False,
     "services.settings.server": "data:,",
 }
+SMALL_CAMERA = """() => {
+  const open = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = function (wanted) {
+    const video = wanted.video && {...wanted.video, width: 320, height: 180, frameRate: 10};
+    return open.call(this, {...wanted, video});
+  };
+}"""
+"""A preload: the test camera, which has any size, has the size of Chromium's small one (see chromium.py)."""
 START_SECONDS = 60
 _LISTENING = re.compile(rb"WebDriver BiDi listening on ws://([0-9.]+):([0-9]+)")
 _CONNECT = """

@@ -6,7 +6,7 @@ One connects through nginx, which routes it to the meeting's node, the other thr
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from playwright.async_api import Page
@@ -56,14 +56,15 @@ class CallOfTwo:
 
 
 @contextlib.asynccontextmanager
-async def call_of_two(cluster: Cluster, admin: Api, flags: Sequence[str] = ()) -> AsyncIterator[CallOfTwo]:
+async def call_of_two(cluster: Cluster, admin: Api, *, small_camera: bool = False) -> AsyncIterator[CallOfTwo]:
     """Let two guests join on the page, each from its own machine, and wait until media flows in both directions."""
     meeting = await admin.create_meeting("Two")
     async with contextlib.AsyncExitStack() as stack:
         pages = []
         ways = (cluster.gateway_for(FIRST_BROWSER), cluster.url_for(FIRST_BROWSER + 1))
         for host, name, url in zip((FIRST_BROWSER, FIRST_BROWSER + 1), ("Ada", "Grace"), ways, strict=True):
-            browser = await stack.enter_async_context(chromium(cluster.network.hosts[host].prefix, flags))
+            prefix = cluster.network.hosts[host].prefix
+            browser = await stack.enter_async_context(chromium(prefix, small_camera=small_camera))
             page = await open_page(browser, f"{url}/m/{meeting}")
             await page.get_by_label("Your name").fill(name)
             await page.get_by_label("I agree to be recorded").check()

@@ -21,6 +21,7 @@ packages: .venv/.installed-dev
 	@sh web/package.sh
 
 test: deps .venv/.installed-dev
+	@.venv/bin/python -c 'import sys, web; sys.exit(web.root() == web.ROOT)' || sh web/build.sh >/dev/null
 	@.venv/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 --rerun-show-tracebacks \
 		$(PYTEST_ARGS)
 

@@ -23,6 +23,8 @@ from sfu.api.join_token import Grants
 M = TypeVar("M", bound=signaling.Message)
 Answer = tuple[int, Any] | Callable[[aiohttp.web.Request], tuple[int, Any]]
 SECONDS = 30.0
+PAGE = web.root()
+"""The page as a server serves it: bundled, as `make test` does first, or its sources if they have changed since."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
     "worker-src 'self'; manifest-src 'self'; connect-src 'self' ws:; require-trusted-types-for 'script'; "
@@ -119,8 +121,7 @@ class ScriptedServer:
         self.http_port = 0
         self.signaling_port = 0
         self.refuse_sockets = False
-        self.root = web.ROOT
-        """The served page: the sources, or a build."""
+        self.root = PAGE
         self.away = False
         """Set while files are answered as by a gateway whose server is down."""
         self.files: list[str] = []

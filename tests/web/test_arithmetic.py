@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
+import web
+from tests.web.scripted import ScriptedServer
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(autouse=True)
+def serve_sources(server: ScriptedServer) -> None:
+    server.root = web.ROOT  # whose modules can be imported one by one
 
 
 async def call(page: Page, module: str, body: str, argument: Any = None) -> Any:

@@ -42,7 +42,7 @@ async def test_another_background_is_drawn_kept_and_given_up_where_it_fails(view
     await view.locator("label", has_text="None").click()
     await shows("camera")
     # The model is unavailable: the camera continues without it, and the user is notified.
-    await view.route("**/segmenter.tflite", lambda route: route.abort())
+    await view.route("**/segmenter*.tflite", lambda route: route.abort())
     await view.locator("label", has_text="Slight blur").click()
     await expect(view.locator(".effects-preview [role=status]")).to_contain_text("do not work in this browser")
     await expect(view.locator("input[name=background][value='']")).to_be_checked()

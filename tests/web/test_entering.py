@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Route, expect
 
+import web
 from sfu.api import signaling, signaling_values
 from sfu.api.join_token import Grants
-from tests.web.page_stage import MEETING, SUMMARY, USER, enter, fits, view
+from tests.web.page_stage import GRACE, MEETING, SUMMARY, USER, enter, fits, view
 from tests.web.scripted import ScriptedServer
 
 __all__ = ["view"]
@@ -36,6 +37,7 @@ async def test_signing_in_leads_to_the_meetings(view: Page, server: ScriptedServ
 async def test_a_page_of_which_a_module_did_not_come_is_loaded_again(
     view: Page, server: ScriptedServer, part: str
 ) -> None:
+    server.root = web.ROOT  # in which each module is a file
     loads = 0
 
     async def fail(route: Route) -> None:
@@ -50,6 +52,9 @@ async def test_a_page_of_which_a_module_did_not_come_is_loaded_again(
         while loads < 3:
             await asyncio.sleep(0.05)
     await view.get_by_label("Your name").fill("Ada")
+    await view.locator("#join").click()
+    await (await server.session()).welcome(participants=[GRACE])
+    await expect(view.locator("[data-id=p2]")).to_be_visible()
 
 
 async def test_an_account_is_created_and_a_meeting_made(view: Page, server: ScriptedServer) -> None:

@@ -29,9 +29,9 @@ async def test_the_same_words_make_pictures_and_others_none(deployment: Deployme
     meeting = await deployment.admin.create_meeting("Sealed", e2ee=True)
     hosts = deployment.network.hosts
     async with (
-        chromium(hosts[0].prefix) as browser,
+        chromium(hosts[0].prefix, whole=True) as browser,
         firefox(hosts[1].prefix) as frida,
-        chromium(hosts[2].prefix) as stranger,
+        chromium(hosts[2].prefix, whole=True) as stranger,
     ):
         ada, eve = await open_page(browser, deployment.url_for(0)), await open_page(stranger, deployment.url_for(2))
         await frida.navigate(deployment.url_for(1))

@@ -36,7 +36,7 @@ async def seconds_until_moving(deployment: Deployment) -> tuple[float, float]:
     """Return how long Firefox waits for moving VP8 of Chromium: on joining beside its H264, then on a change to AV1."""
     meeting = await deployment.admin.create_meeting("Mixed")
     hosts = deployment.network.hosts
-    async with chromium(hosts[0].prefix) as browser, firefox(hosts[1].prefix, NO_AV1) as frida:
+    async with chromium(hosts[0].prefix, whole=True) as browser, firefox(hosts[1].prefix, NO_AV1) as frida:
         ada = await open_page(browser, deployment.url_for(0))
         await frida.navigate(deployment.url_for(1))
         await sdk_page.join(ada, meeting, "Ada", {"camera": {"codec": "H264"}})

@@ -43,10 +43,8 @@ _LASTS_NS = 1_000_000_000
 """The time for which media, or a handshake, are assumed to continue after the last packet."""
 _FEEDBACK_TOGETHER_NS = 10_000_000
 """The time by which feedback may be sent early, along with other peers'."""
-_POLICY_NS = 2_000_000
-"""The time in a step that policy may take."""
-_POLICY_BESIDE_MEDIA_NS = 700_000
-"""The same while packets wait to be forwarded: a quarter of the time."""
+_POLICY_NS = 700_000
+"""The time that policy may take before sockets are read again: the most that a packet waits for it, in the usual case."""
 _ATTENDING_NS = 20_000_000
 """The time for which the engine polls by itself; other descriptors of the loop end it, the loop's own timers wait."""
 _BLINDLY_ATTENDING_NS = 2_000_000
@@ -254,7 +252,7 @@ class Driver:
         """Give policy its share of a step."""
         if not self.node.has_work:
             return
-        until = time.monotonic_ns() + (_POLICY_BESIDE_MEDIA_NS if self._pump.backlog else _POLICY_NS)
+        until = time.monotonic_ns() + _POLICY_NS
         while self.node.work(now) and now < until:
             now = time.monotonic_ns()
 

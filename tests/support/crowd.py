@@ -1,6 +1,6 @@
 """Many publishers of layered cameras in a separate process: `python -m tests.support.crowd URL TOKEN...`.
 
-The first one speaks, the others are silent. Each stops the layers that nobody watches.
+The first one speaks, the others are silent. Each stops the layers that nobody watches, and nobody receives anything.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Sequence
 
+from sfu.api import signaling
 from sfu.formats.header_extensions import AudioLevel
 from tests.support.layered_publisher import LAYERS, LayeredRoom, camera_frames
 
@@ -16,12 +17,20 @@ _SPEAKS, _IS_SILENT = AudioLevel(25, True), AudioLevel(127, False)
 _APART = 0.1
 
 
+class _Publisher(LayeredRoom):
+    """A publisher who does not answer offers to receive, since receiving costs more than sending."""
+
+    async def _handle(self, message: signaling.ServerMessage) -> None:
+        if not isinstance(message, signaling.Offer):
+            await super()._handle(message)
+
+
 async def _publish(url: str, tokens: Sequence[str]) -> None:
     for layer in LAYERS.values():
         camera_frames(*layer)
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as sending:
         for place, token in enumerate(tokens):
-            room = await stack.enter_async_context(LayeredRoom(url, token=token))
+            room = await stack.enter_async_context(_Publisher(url, token=token))
             await room.publish_layers(tuple(LAYERS) if place == 0 else ("q", "h"))
             room.level = _IS_SILENT if place else _SPEAKS
             sending.create_task(room.keep_sending())

@@ -44,7 +44,7 @@ _LASTS_NS = 1_000_000_000
 _FEEDBACK_TOGETHER_NS = 10_000_000
 """The time by which feedback may be sent early, along with other peers'."""
 _POLICY_NS = 700_000
-"""The time that policy may take before sockets are read again: the most that a packet waits for it, in the usual case."""
+"""The time for which policy works before sockets are read again, which is how long a packet may wait for it."""
 _ATTENDING_NS = 20_000_000
 """The time for which the engine polls by itself; other descriptors of the loop end it, the loop's own timers wait."""
 _BLINDLY_ATTENDING_NS = 2_000_000

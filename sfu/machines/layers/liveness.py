@@ -68,8 +68,13 @@ class LayerLiveness(Generic[Layer]):
         *,
         lowest: Layer | None = None,
         resting: Collection[Layer] = (),
+        returned: Collection[Layer] = (),
     ) -> frozenset[Layer]:
-        """Return the currently stalled layers. Those that are `resting` on request neither stall nor recover."""
+        """Return the currently stalled layers.
+
+        Those that are `resting` on request neither stall nor recover. Those that have just `returned` on request count
+        at once, unless another has stalled: then the sender may have no room for these either.
+        """
         for gone in self._watches.keys() - layers.keys() - set(resting):
             del self._watches[gone]
         frames = {layer: progress.frames for layer, progress in layers.items()}
@@ -82,9 +87,14 @@ class LayerLiveness(Generic[Layer]):
             outrun = any(
                 frames[other] - count >= _SIBLING_FRAMES for other, count in watch.siblings.items() if other in frames
             )
+            if layer in returned and layer != lowest and self._has_others_stalled(layer):
+                watch.stall(now)
             wait = _LOWEST_BACK_NS if layer == lowest else watch.wait
             self._judge(watch, silent=silent, outrun=outrun, wait=wait, now=now)
         return frozenset(layer for layer, watch in self._watches.items() if watch.stalled)
+
+    def _has_others_stalled(self, layer: Layer) -> bool:
+        return any(watch.stalled for other, watch in self._watches.items() if other != layer)
 
     @staticmethod
     def _judge(watch: _Watch, *, silent: bool, outrun: bool, wait: int, now: int) -> None:

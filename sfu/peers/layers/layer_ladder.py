@@ -86,6 +86,7 @@ class LayerLadder:
             now,
             lowest=self._order[0].number if self._order else None,
             resting=resting,
+            returned=back,
         )
         changed = bool(back)
         for stream in streams:

@@ -124,3 +124,21 @@ def test_layers_that_are_gone_are_forgotten() -> None:
     track.run(500)
     assert track.stalled == {"f"}
     assert track.liveness.update({"q": track.progress["q"]}, track.now) == set()
+
+
+def test_a_layer_that_returns_on_request_after_a_higher_one_stalled_must_flow_for_a_while() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(1000)
+    track.stall("f")
+    track.off = {"f"}
+    assert track.liveness.update(track.progress, track.now, lowest="q", returned=["h"]) == {"h", "f"}
+    track.run(1800)
+    assert track.stalled == {"h", "f"}
+    track.run(400)
+    assert track.stalled == {"f"}
+
+
+def test_a_layer_that_returns_on_request_counts_at_once_if_none_has_stalled() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(1000)
+    assert not track.liveness.update(track.progress, track.now, lowest="q", returned=["h"])

@@ -22,6 +22,7 @@ _UNMEASURED = float("inf")  # compared only if all costs are known
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 UNKNOWN_RATE = 500_000.0  # bits/s of a single layer
 _SAME_PRICE = 1.05
+_FALLS = 0.6  # of the median of the last seconds
 _FLOWING_NS = 100_000_000  # a layer with a frame this recent has not stalled yet
 
 _Costs = tuple[tuple[tuple[int, int], float], ...]
@@ -171,6 +172,14 @@ class LayerLadder:
                     order[place], order[place + 1] = order[place + 1], order[place]
         self._order = order
 
+    def _falls(self, stream: IngressStream, now: int) -> bool:
+        """Return True if much less of a stream arrives than before, so its publisher may be about to drop it.
+
+        This is no time to stop a layer that could replace it: Chromium would also make a keyframe of all others.
+        """
+        known = self._rates.get(stream.number, 0.0)
+        return stream.active(now) and 0 < stream.bits_per_second < _FALLS * known
+
     def knows(self, stream: IngressStream) -> bool:
         """Return True if the stream's cost has been measured."""
         return stream.number in self._rates
@@ -224,7 +233,10 @@ class LayerLadder:
         if self._demand is None or self._demand.layers != len(self._order):
             self._demand = LayerDemand(len(self._order), now, idle=idle)
         places = {stream.number: place for place, stream in enumerate(self._order)}
-        self._demand.update([places[stream.number] for stream in wanted if stream.number in places], now, hasty=hasty)
+        sent = [places[stream.number] for stream in wanted if stream.number in places]
+        if not hasty and any(self._falls(self._order[place], now) for place in sent):
+            sent += self._demand.active
+        self._demand.update(sent, now, hasty=hasty)
         active = [stream for place, stream in enumerate(self._order) if place in self._demand.active]
         stopped = frozenset(stream.number for stream in self._order) - {stream.number for stream in active}
         self._returning.update(dict.fromkeys(self._stopped - stopped, now))

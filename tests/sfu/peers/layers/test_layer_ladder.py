@@ -84,6 +84,21 @@ def test_a_layer_that_rests_because_nobody_wanted_it_can() -> None:
     assert ladder.demand([second], 23 * SECOND) == ["q", "f"]
 
 
+def test_no_layer_is_stopped_while_a_wanted_one_falls() -> None:
+    ladder = LayerLadder()
+    layers = [stream(1, "q"), stream(2, "h"), stream(3, "f")]
+    for layer, rate in zip(layers, (100_000, 400_000, 1_700_000), strict=True):
+        flow(layer, rate, 0, 5)
+        ladder.observe(layers, 5 * SECOND)
+    assert ladder.demand([layers[2]], 5 * SECOND) == ["q", "h", "f"]
+    flow(layers[2], 600_000, 13 * SECOND, 3)
+    assert ladder.demand([layers[2]], 15500 * MS) == ["q", "h", "f"]
+    flow(layers[2], 1_700_000, 16 * SECOND, 3)
+    ladder.observe(layers, 19 * SECOND)
+    assert ladder.demand([layers[2]], 24 * SECOND) == ["q", "h", "f"]
+    assert ladder.demand([layers[2]], 26 * SECOND) == ["q", "f"]
+
+
 def test_a_layer_that_rested_counts_from_its_first_packet() -> None:
     """It was silent while others flowed because it was told to be."""
     ladder = LayerLadder()

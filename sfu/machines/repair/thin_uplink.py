@@ -50,18 +50,21 @@ class ThinUplink:
         self._stream = -1
         self._since: int | None = None
         self._waited = 0
+        self._rate: float | None = None
         self._until = 0
 
     def hear(self, stream: int, timestamp: int, at: int, clock_rate: int, rate: float | None) -> None:
         """Take the newest packet of an audio stream, which arrived at `at`, and the rate in bits/s at which all streams
-        of the peer arrive, None if it is not known.
+        of the peer arrive, None if it is not known now: then the last one counts.
         """
+        if rate is not None:
+            self._rate = rate
         if self._transit is None or stream != self._stream:
             self._transit, self._stream = _Transit(timestamp, at), stream
         waits = self._transit.waits(timestamp, at, clock_rate)
         if waits is None:
             self._transit = None
-        if waits is None or waits < _WAITS_NS or (rate is not None and rate > _THIN):
+        if waits is None or waits < _WAITS_NS or (self._rate is not None and self._rate > _THIN):
             self._since = None
             return
         if self._since is None or abs(waits - self._waited) > _STEADY_NS:

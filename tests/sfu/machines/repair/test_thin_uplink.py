@@ -60,6 +60,13 @@ def test_a_microphone_that_is_turned_off_waits_no_more() -> None:
     assert not uplink.may_be_thin(at)
 
 
+def test_a_new_layer_whose_rate_is_not_measured_yet_makes_no_link_thin() -> None:
+    uplink = ThinUplink()
+    hear(uplink, 1, rate=900_000.0)
+    at = hear(uplink, 3, since=SECOND, wait=250, rate=None)
+    assert not uplink.may_be_thin(at)
+
+
 def test_a_publisher_that_pauses_its_camera_has_a_thin_uplink() -> None:
     uplink = ThinUplink()
     uplink.told(SECOND)

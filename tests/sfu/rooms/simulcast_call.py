@@ -204,7 +204,7 @@ class Call:
         """Set up the room. Cameras that `speak` send sound like a microphone, 50 packets of 80 bytes per second."""
         self.stage = stage = Stage()
         if estimates:
-            stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # the Python engine is one
+            stage.node.context.observer = stage.node.context.engine  # type: ignore[assignment]  # both engines are one
         people = [stage.join(f"p{number}") for number in range(cameras)]
         self.bob = stage.join("bob")
         self.viewer = Viewer(stage, self.bob, settings, seed)

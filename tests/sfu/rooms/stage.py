@@ -54,9 +54,9 @@ class Person:
 
 
 class Stage:
-    """The node, its clients' addresses, and the clock."""
+    """The node, its clients' addresses, and the clock. Without a choice, the engine is that which servers use."""
 
-    def __init__(self, engine: str = "python", **limits: int) -> None:
+    def __init__(self, engine: str | None = None, **limits: int) -> None:
         self.now = 1000 * SECOND
         context = Context(create_engine(engine), NODE_CERTIFICATE, lite_candidates([SFU]), limits=Limits(**limits))
         context.unix_offset = 1_700_000_000 * SECOND

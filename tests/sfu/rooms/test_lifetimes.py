@@ -112,7 +112,7 @@ def test_a_room_opens_and_closes_with_its_participants() -> None:
 
 
 def test_nothing_is_left_in_the_engine_when_all_are_gone() -> None:
-    stage = Stage()
+    stage = Stage("python")  # which can be looked into
     people = [stage.join(name) for name in ("ann", "bob", "eve")]
     for person in people:
         subscribe(stage, person)

@@ -24,7 +24,7 @@ from sfu.api import signaling
 from sfu.api.sink_client import SinkSocket
 from sfu.api.sink_records import CaptionRecord, SinkHello
 from tests.support.call import become_admin
-from tests.support.chromium import FLAGS, HEADLESS_SHELL, LOOPBACK_FLAG
+from tests.support.chromium import FLAGS, LOOPBACK_FLAG, WHOLE
 from tests.support.server import RunningServer, running_server
 
 ROOT = Path(__file__).parents[2]
@@ -314,7 +314,7 @@ async def test_every_browser_example_does_what_it_says_on_another_site(host: Hos
     try:
         async with async_playwright() as playwright:
             flags = [*FLAGS, LOOPBACK_FLAG]
-            browser = await playwright.chromium.launch(executable_path=HEADLESS_SHELL, args=flags)
+            browser = await playwright.chromium.launch(executable_path=WHOLE, args=flags)
             page = await browser.new_page()
             page.set_default_timeout(60_000)
             await page.goto(f"http://localhost:{site_port}/")

@@ -29,7 +29,7 @@ FRAMES = 60
 
 async def test_a_coarse_picture_keeps_its_layers(tmp_path: Path) -> None:
     flags = [LOOPBACK_FLAG]
-    async with host(tmp_path) as h, sdk_page.sdk_site() as site, chromium(flags=flags) as running:
+    async with host(tmp_path) as h, sdk_page.sdk_site() as site, chromium(flags=flags, whole=True) as running:
         bob, ann = await open_page(running, site), await open_page(running, site)
         await sdk_page.join_node(bob, h.signaling_url, h.control.token("r", "bob"))
         await sdk_page.join_node(ann, h.signaling_url, h.control.token("r", "ann"))

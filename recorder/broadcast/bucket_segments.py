@@ -5,6 +5,7 @@ import logging
 from foundation.broadcasts import MOST_IMAGES, OutputKind, OutputOrder
 from foundation.media_units import Unit, UnitKind
 from recorder.broadcast.bucket_output import BucketOutput
+from recorder.broadcast.contract import KEYFRAME_SECONDS
 from recorder.broadcast.fragments import Fragmenter, Part, initialization
 from recorder.broadcast.image_output import captured_at, stamp
 from recorder.broadcast.lasting_playlist import LastingPlaylist
@@ -64,7 +65,9 @@ class BucketSegments(BucketOutput):
         if part.seconds > LONGEST_PART:
             raise Failed(TOO_LATE)
         self._open.append(part)
-        if part.last and sum(one.seconds for one in self._open) > self._playlist.seconds - PART_SECONDS:
+        # The first segment may end early: with the next two seconds it would be longer than the playlist says.
+        least = self._playlist.seconds - KEYFRAME_SECONDS + PART_SECONDS
+        if part.last and sum(one.seconds for one in self._open) > least:
             await self._complete()
 
     async def _initialize(self) -> None:

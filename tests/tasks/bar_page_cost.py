@@ -142,7 +142,7 @@ async def _visit(server: RunningServer, page: Page, meeting: str, number: int) -
 
 
 async def _kept(cdp: CDPSession) -> dict[str, float]:
-    """What remains after garbage collection."""
+    """The counters after a garbage collection."""
     await cdp.send("HeapProfiler.collectGarbage")
     measures = await _measures(cdp)
     return {name: measures[name] for name in ("JSHeapUsedSize", "Nodes", "JSEventListeners", "Documents")}

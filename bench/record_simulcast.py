@@ -163,7 +163,7 @@ async def _record() -> tuple[list[Sent], list[dict[str, str]], int, Noted]:
     with running_sfu() as sfu:
         sniffer = Sniffer(sfu.udp_port)
         client = LightClient()
-        async with chromium(flags=[LOOPBACK_FLAG]) as browser:
+        async with chromium(flags=[LOOPBACK_FLAG], whole=True) as browser:
             page = await open_page(browser, f"{sfu.http_url}/health")
             offer = await page.evaluate(_OFFER, [RATES, _NOTES])
             await page.evaluate(_ANSWER, await asyncio.to_thread(_whip, sfu, offer))

@@ -65,6 +65,7 @@ async def _publishes(tmp_path: Path, seed: int) -> bool:
             chromium(
                 link.prefix,
                 [f"--unsafely-treat-insecure-origin-as-secure={page}", f"--use-file-for-fake-video-capture={video}"],
+                whole=True,
             ) as publisher,
         ):
             ann = await open_page(publisher, page)

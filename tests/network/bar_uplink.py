@@ -57,8 +57,9 @@ async def uplink_call(tmp_path: Path, up: LinkSettings, seed: int, **camera: int
                     f"--use-file-for-fake-video-capture={video}",
                     f"--unsafely-treat-insecure-origin-as-secure={site.rstrip('/')}",
                 ],
+                whole=True,
             ) as sending,
-            chromium(flags=[LOOPBACK_FLAG]) as receiving,
+            chromium(flags=[LOOPBACK_FLAG], whole=True) as receiving,
         ):
             ann, bob = await sending.browser.new_page(), await receiving.browser.new_page()
             await ann.goto(site)

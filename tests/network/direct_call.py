@@ -69,7 +69,7 @@ async def direct_call(settings: LinkSettings, seed: int, directory: Path) -> Asy
         async with (
             page_server() as near,
             page_at(link.server_address) as far,
-            chromium(flags=[f"--use-file-for-fake-video-capture={video}"]) as sending,
+            chromium(flags=[f"--use-file-for-fake-video-capture={video}"], whole=True) as sending,
             chromium_at(link.prefix, far) as bob,
         ):
             ann, viewer = await open_page(sending, near), bob

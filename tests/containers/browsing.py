@@ -33,6 +33,14 @@ Time in which a busy browser gives no statistics does not count, since packets m
 """
 
 
+SENT = """
+Promise.all(window.watchedPeers.map(async (peer) => ({
+  state: peer.connectionState,
+  sent: [...(await peer.getStats()).values()].filter(({type}) => ['outbound-rtp', 'media-source'].includes(type)),
+}))).then(JSON.stringify)
+"""
+
+
 @dataclass(slots=True)
 class Caller:
     """A browser in a meeting. `seen` are the statistics of the streams that it received when it was asked last."""
@@ -49,6 +57,11 @@ class Caller:
     def without_media(self) -> str:
         """Return what a failed wait for media says."""
         return f"no media: {self.seen}"
+
+    async def shows(self) -> str:
+        """Return the text on the screen, and what is sent, to explain a failure."""
+        sent = await self.page.evaluate(SENT)
+        return f"{await self.page.inner_text('body')}\n{sent}"
 
     async def sees(self, people: int, frames: int = 10) -> bool:
         """Return whether it decodes the pictures of this many people."""
@@ -94,8 +107,13 @@ async def two_callers(
             await page.locator("#join:not([disabled])").click()
             await page.locator(".tile").first.wait_for()
             callers.append(Caller(page))
-        for caller in callers:
-            await eventually(caller.has_media, 60, caller.without_media)
+        try:
+            for caller in callers:
+                await eventually(caller.has_media, 60, caller.without_media)
+        except AssertionError as error:
+            for caller in callers:
+                error.add_note(await caller.shows())
+            raise
         yield callers[0], callers[1]
 
 

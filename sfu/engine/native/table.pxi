@@ -42,6 +42,7 @@ def _session_keys(profile, bytes master):
     ]
 
 
+@cython.no_gc_clear  # the table reads it when it is freed
 cdef class PeerHandle:
     """A peer's structure, and its Python parts: its destination, and the indexes used under its keys."""
 
@@ -136,6 +137,7 @@ cdef class PeerHandle:
             window_note(self.peer, window)
 
 
+@cython.no_gc_clear  # the table reads it when it is freed
 cdef class StreamHandle:
     """A stream's structure; `peer` keeps its peer's structure alive."""
 
@@ -199,6 +201,7 @@ cdef class StreamHandle:
             self.peer.remove_ssrc(self.stream.rtx_ssrc)
 
 
+@cython.no_gc_clear  # the table reads it when it is freed
 cdef class RouteHandle:
     """A route's structure; queued packets may keep it alive for longer."""
 

@@ -25,7 +25,8 @@ async def lines(connection: Connection, meeting: str, utterances: list[str], lan
         LineRow,
         "SELECT c.utterance, c.lang, c.text, c.said_at, c.start_ms, t.text AS translated FROM captions c"
         " LEFT JOIN caption_translations t ON t.meeting_id = c.meeting_id AND t.utterance = c.utterance"
-        "  AND t.language = $3 WHERE c.meeting_id = $1 AND c.utterance = ANY($2) ORDER BY c.said_at, c.start_ms",
+        "  AND t.language = $3 WHERE c.meeting_id = $1 AND c.utterance = ANY($2)"
+        " ORDER BY c.said_at, c.start_ms, c.utterance",
         meeting,
         utterances,
         language,

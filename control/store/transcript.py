@@ -77,7 +77,7 @@ async def captions(connection: Connection, meeting: str, limit: int, search: str
         CaptionRow,
         "SELECT c.*, p.name FROM captions c JOIN meeting_participants p ON p.id = c.participant_id"
         " WHERE c.meeting_id = $1 AND ($3::text IS NULL OR strpos(lower(c.text), lower($3)) > 0)"
-        " ORDER BY c.said_at, c.start_ms LIMIT $2",
+        " ORDER BY c.said_at, c.start_ms, c.utterance LIMIT $2",
         meeting,
         limit,
         search,
@@ -100,7 +100,8 @@ async def captions_within(
         "   AND r.opened_at <= c.said_at ORDER BY opened_at DESC LIMIT 1) room ON true"
         " CROSS JOIN LATERAL (SELECT c.start_ms + (1000 * extract(epoch FROM"
         "   coalesce(room.opened_at, c.said_at - c.end_ms * interval '1 millisecond') - $2))::bigint AS ms) begun"
-        " WHERE c.meeting_id = $1 AND c.said_at >= $2 AND begun.ms BETWEEN 0 AND $3 ORDER BY begun.ms LIMIT $4",
+        " WHERE c.meeting_id = $1 AND c.said_at >= $2 AND begun.ms BETWEEN 0 AND $3"
+        " ORDER BY begun.ms, c.utterance LIMIT $4",
         meeting,
         begin,
         duration_ms,

@@ -33,7 +33,7 @@ async def test_an_application_gets_files_of_its_room(deployment: Deployment) -> 
         assert await refused(egress.start_room_composite_egress(nowhere)) == "not_found"
         bucket = api.EncodedFileOutput(filepath="meeting.mp4", gcp=api.GCPUpload(bucket="elsewhere"))
         uploaded = api.RoomCompositeEgressRequest(room_name=ROOM, file_outputs=[bucket])
-        assert await refused(egress.start_room_composite_egress(uploaded)) == "unimplemented"
+        assert await refused(egress.start_room_composite_egress(uploaded)) == "invalid_argument"  # no credentials
 
         await ada.publish()
         await eventually(lambda: bob.heard and bob.seen, 30)

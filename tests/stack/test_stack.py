@@ -80,6 +80,7 @@ QUIET = {
     "parley_recorder_broadcast_outputs",
     "parley_recorder_broadcasts",
     "parley_recorder_disk_errors",
+    "parley_recorder_dropped_frames",  # a camera of one layer begins with a keyframe
     "parley_recorder_dropped_records",
     "parley_recorder_finish_seconds",  # it still records
     "parley_recorder_followed_recordings",  # not in its first half minute

@@ -91,8 +91,7 @@ class OutputState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a target. `since` is when the phase began (Unix ms), `error` the latest problem.
 
     `delay_ms` is the time from capture to delivery; `dropped` counts pictures, packets of SRT and pieces of sound
-    that could not be delivered in time; `images` counts those stored, or the segments in a
-    bucket.
+    that could not be delivered in time; `images` counts those stored, or the segments in a bucket.
     """
 
     phase: OutputPhase

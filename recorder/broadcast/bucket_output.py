@@ -44,7 +44,6 @@ class BucketOutput(Output):
 
     async def store(self, name: str, data: bytes, media_type: str) -> None:
         """Store an object; raises Failed after the last attempt."""
-
         key, size = self._folder + name, len(data)
 
         async def put() -> str:

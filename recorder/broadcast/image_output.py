@@ -1,6 +1,7 @@
-"""Output of single images into the store of recordings, where they stay."""
+"""Outputs of single images, which stay, and their names; one stores them in the store of recordings."""
 
 import time
+from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -12,31 +13,32 @@ from objects.threads import Objects
 from recorder.broadcast.output import Output
 
 
-class ImageOutput(Output):
-    """Stores JPEG images as they come."""
+class Images(Output):
+    """Names and counts JPEG images as they come. Numbers begin with `_first`; `_count` images are stored."""
 
     kind: OutputKind = "images"
     takes: ClassVar[frozenset[UnitKind]] = frozenset({UnitKind.IMAGE})
     longest_wait_us: ClassVar[int] = 60_000_000
 
-    def __init__(self, order: OutputOrder, zero: int, objects: Objects) -> None:
+    def __init__(self, order: OutputOrder, zero: int) -> None:
         super().__init__(order, zero)
-        self._objects = objects
         self._options = order.view.images or ImageOptions()
-        self._count = 0
+        self._first = self._count = 0
+
+    @abstractmethod
+    async def store(self, name: str, data: bytes, media_type: str) -> None:
+        """Store an image."""
 
     async def hand_over(self) -> None:
-        """Store images. After an interruption their numbers continue."""
-        stored = len(await self._objects.list(self.order.folder))
-        self._count = max(self._count, stored)
+        """Store images."""
         self.is_live()
         while True:
             unit = await self.next()
             if self._count >= MOST_IMAGES:
                 self.lost(1)
                 continue
-            name = image_name(self._options, self._count, captured_at(self._zero, unit.us))
-            await self._objects.put(self.order.folder + name, unit.data)
+            name = image_name(self._options, self._first + self._count, captured_at(self._zero, unit.us))
+            await self.store(name, unit.data, "image/jpeg")
             self._count += 1
             self.handed(len(unit.data), unit.us)
 
@@ -45,6 +47,24 @@ class ImageOutput(Output):
 
     def state(self) -> OutputState:
         return msgspec.structs.replace(super().state(), images=self._count)
+
+
+class ImageOutput(Images):
+    """Stores images in the store of recordings."""
+
+    def __init__(self, order: OutputOrder, zero: int, objects: Objects) -> None:
+        super().__init__(order, zero)
+        self._objects = objects
+
+    async def hand_over(self) -> None:
+        """Store images. After an interruption their numbers continue."""
+        stored = len(await self._objects.list(self.order.folder))
+        self._count = max(self._count, stored)
+        await super().hand_over()
+
+    async def store(self, name: str, data: bytes, media_type: str) -> None:
+        """Store an image; raises OSError."""
+        await self._objects.put(self.order.folder + name, data)
 
 
 def image_name(options: ImageOptions, number: int, at: datetime) -> str:

@@ -1,5 +1,6 @@
 """Bars: a link shared with a TCP flow that always has data, towards the viewer and from the publisher."""
 
+import itertools
 import time
 from pathlib import Path
 
@@ -11,12 +12,8 @@ from tests.support.tcp_load import tcp_load
 
 SECONDS = 22
 LEAST, TCP_SHARE = 500_000, 0.4
-CASES = [
-    pytest.param(4, 100, "cubic"),
-    pytest.param(4, 300, "cubic"),
-    pytest.param(4, 100, "bbr"),
-    pytest.param(4, 300, "bbr"),
-]
+CASES = list(itertools.product((2, 4, 20), (50, 100, 300, 1000), ("cubic", "bbr")))
+"""The link's rate in Mbps, its queue in ms, and the congestion control of the TCP flow: loss-based or model-based."""
 
 
 def queue_of(megabits: float, milliseconds: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.network.bar_shared import queue_of
+from tests.network.bar_shared import CASES, queue_of
 from tests.network.behind_link import MS, most_hold, once
 from tests.sfu.server.harness import host
 from tests.support import sdk_page
@@ -106,8 +106,8 @@ def _short_of_time(sent: list[dict[str, Any]]) -> float:
     return max((limit.get("cpu", 0.0) for limit in limits), default=0.0)
 
 
-async def _beside_upload(tmp_path: Path, seed: int, milliseconds: int, control: str) -> bool:
-    up = LinkSettings(delay=25 * MS, **queue_of(4, milliseconds))
+async def _beside_upload(tmp_path: Path, seed: int, megabits: int, milliseconds: int, control: str) -> bool:
+    up = LinkSettings(delay=25 * MS, **queue_of(megabits, milliseconds))
     async with uplink_call(tmp_path, up, seed, contrast=12, flicker=4) as call:
         await asyncio.sleep(8)  # the browser has found its rate
         with tcp_load(call.link, control, upload=True) as load:
@@ -115,15 +115,15 @@ async def _beside_upload(tmp_path: Path, seed: int, milliseconds: int, control: 
             picture, began, uploaded = await _stream(call.bob, "video"), time.monotonic(), load.received()
             await asyncio.sleep(UPLOAD_SECONDS)
             shown, seconds = await _stream(call.bob, "video"), time.monotonic() - began
-            share = (load.received() - uploaded) * 8 / seconds / 4e6
+            share = (load.received() - uploaded) * 8 / seconds / (megabits * 1e6)
         sent = await sdk_page.streams(call.ann, "outbound-rtp")
     fps = (shown["framesDecoded"] - picture["framesDecoded"]) / seconds
     frozen = (shown.get("totalFreezesDuration", 0.0) - picture.get("totalFreezesDuration", 0.0)) / seconds
     rate = (shown["bytesReceived"] - picture["bytesReceived"]) * 8 / seconds
     holds = fps >= 25 and frozen <= 0.05 and share >= 0.4
     print(
-        f"upload by {control}, 4 Mbps, {milliseconds} ms, seed {seed}: {fps:.1f} fps, {rate / 1e6:.2f} Mbps, frozen "
-        f"{frozen:.1%}, TCP has {share:.0%}, encoder short of time for {_short_of_time(sent):.0f} s: "
+        f"upload by {control}, {megabits} Mbps, {milliseconds} ms, seed {seed}: {fps:.1f} fps, {rate / 1e6:.2f} Mbps, "
+        f"frozen {frozen:.1%}, TCP has {share:.0%}, encoder short of time for {_short_of_time(sent):.0f} s: "
         f"{'holds' if holds else 'missed'}"
     )
     return holds
@@ -140,6 +140,8 @@ async def test_a_thin_uplink_keeps_what_matters(tmp_path: Path, rate: int, seeds
 
 
 @once
-@pytest.mark.parametrize(("milliseconds", "control"), [(100, "cubic"), (300, "cubic"), (100, "bbr"), (300, "bbr")])
-async def test_a_picture_beside_an_upload(tmp_path: Path, milliseconds: int, control: str, seeds: range) -> None:
-    assert await most_hold(lambda seed: _beside_upload(tmp_path, seed, milliseconds, control), seeds)
+@pytest.mark.parametrize(("megabits", "milliseconds", "control"), CASES)
+async def test_a_picture_beside_an_upload(
+    tmp_path: Path, megabits: int, milliseconds: int, control: str, seeds: range
+) -> None:
+    assert await most_hold(lambda seed: _beside_upload(tmp_path, seed, megabits, milliseconds, control), seeds)

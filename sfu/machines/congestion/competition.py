@@ -4,8 +4,9 @@ If we send clearly less than the link carried and find the queue just as long a 
 Sending still less would only give way, since senders that react to losses alone, such as a TCP download, keep the queue
 full. Beside them we behave as they do: our share grows and falls like that of one CUBIC flow (RFC 9438), with the cube
 of the time since the last loss, and to 0.7 of it at a loss. This ends when the queue empties. It also ends when the
-queue becomes far longer within a second: then the link has become slower, and the queue is ours. A download's queue is
-young for some seconds, and grows more slowly. If the queue turns out to be theirs after all, the share is as before.
+queue becomes half as long again within a second, and grows fast: then the link has become slower, and the queue is
+ours. A download's queue is young for some seconds, and grows more slowly; a long one may grow as fast, but less for its
+length. If the queue turns out to be theirs after all, the share is as before.
 """
 
 from collections import deque
@@ -69,7 +70,7 @@ class Competition:
         self._seen.append((now, queueing))
         if now - self._stands_since >= _ESTABLISHED_NS:
             self._peak = max(self._peak, arriving)
-        if self.is_on and queueing > self._longest and queueing - self._seen[0][1] >= _FAST * (now - self._seen[0][0]):
+        if self.is_on and queueing > self._longest and self._grows_fast(queueing, now):
             self._given_up = (now, self.share)
             self.is_on, self.share, self._peak = False, float("inf"), 0.0
             self._doubted_until = now + self._doubt
@@ -93,6 +94,11 @@ class Competition:
             return
         self._lost_at = now
         self._largest, self._since = max(min(self.share, 4 * self._peak or self.share), _FLOOR), now
+
+    def _grows_fast(self, queueing: int, now: int) -> bool:
+        """Return True if the queue grew within a second as only one's own does, since the link became slower."""
+        since, before = self._seen[0]
+        return queueing - before >= _FAST * (now - since) and queueing >= _LONGER * before
 
     def _is_unmoved(self, round_trip: int, now: int) -> bool:
         """Return True if the queue did not react to a second in which clearly less was sent."""

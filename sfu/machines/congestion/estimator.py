@@ -166,7 +166,7 @@ class Estimator:
         filled = -1
         overused = False
         if summary.smallest_delay is not None:
-            overused = self._standing.update(summary.smallest_delay, now)
+            overused = self._standing.update(summary.smallest_delay, now, is_shared=self._others.is_on)
             self._queued = self._queued + 1 if self._standing.queueing >= _LIMITED_QUEUE_NS else 0
         for rate in summary.rates:
             self._acknowledged.sampled(rate, application_limited=was_limited)

@@ -32,21 +32,24 @@ class StandingQueue:
         self._since: int | None = None
         self._busy_since: int | None = None
 
-    def update(self, delay: int, now: int) -> bool:
-        """Take a delay (ns); return True if a queue has been standing for a moment."""
+    def update(self, delay: int, now: int, *, is_shared: bool = False) -> bool:
+        """Take a delay (ns); return True if a queue has been standing for a moment.
+
+        `is_shared`: others keep the queue filled, so that it stands for long although the baseline has not risen.
+        """
         bucket = now // _BUCKET_NS
         if self._minima and self._minima[-1][0] == bucket:
             self._minima[-1] = (bucket, min(delay, self._minima[-1][1]))
         else:
             self._minima.append((bucket, delay))
         self.queueing = delay - min(smallest for _, smallest in self._minima)
-        self._watch(now)
+        self._watch(now, is_shared=is_shared)
         if self.queueing < _STANDING_NS:
             self._since = None
             return False
         if self._since is None:
             self._since = now
-        if now - self._since >= _BELIEVED_NS:
+        if now - self._since >= _BELIEVED_NS and not is_shared:
             self._minima.clear()
             self._since = None
             return False
@@ -58,13 +61,13 @@ class StandingQueue:
         self._since = self._busy_since = None
         self.is_busy = False
 
-    def _watch(self, now: int) -> None:
+    def _watch(self, now: int, *, is_shared: bool) -> None:
         if self.queueing < _BUSY_NS:
             self._busy_since, self.is_busy = None, False
             return
         if self._busy_since is None:
             self._busy_since = now
-        if now - self._busy_since >= _BUSY_BELIEVED_NS:
+        if now - self._busy_since >= _BUSY_BELIEVED_NS and not is_shared:
             self._minima.clear()
             self._busy_since, self.is_busy = None, False
             return

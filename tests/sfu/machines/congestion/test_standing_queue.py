@@ -36,6 +36,13 @@ def test_a_delay_that_stays_high_whatever_is_done_is_believed() -> None:
     assert found[-1] < 5100
 
 
+def test_a_queue_that_others_fill_is_no_baseline() -> None:
+    queue = StandingQueue()
+    for at in range(0, 20_000, 100):
+        queue.update((20 if at < 1000 else 250) * MS, at * MS, is_shared=True)
+    assert queue.queueing == 230 * MS
+
+
 def test_a_baseline_is_forgotten_after_a_minute() -> None:
     assert standing((0, 1000), (100, 70_000), (200, 3000)) == []
 

@@ -255,6 +255,8 @@ class ControlConfig:
     """Addresses of ingress for encoders; {host} stands for the host of the request. Empty: ingress is off."""
     srt_urls: tuple[str, ...] = ()
     """The same for SRT, without a stream id."""
+    web_pages: bool = False
+    """True if ingress has a browser, which opens web pages for egresses."""
     phone: PhonePolicy = PhonePolicy()
     livekit_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """API secrets that sign access tokens for LiveKit's clients, by API key, besides those made by REST."""

@@ -25,6 +25,7 @@ from sfu.api.ingress import (
     KeyCheck,
     OpenedStream,
     OpenStream,
+    PageView,
     StreamState,
     UrlOrder,
 )
@@ -71,7 +72,7 @@ async def _open(services: Services, wish: OpenStream, ingress: str) -> OpenedStr
             raise Refused("ended", "The meeting has ended.")
         if state.e2ee:
             raise Refused("not_permitted", "Streams cannot join an end-to-end encrypted meeting.")
-        if not await stream_keys.has_people(connection, meeting.id):
+        if key.page is None and not await stream_keys.has_people(connection, meeting.id):
             return OpenedStream(code=NOBODY, detail="Nobody is in the meeting yet.", again=True)
         person = await stream_keys.participant(connection, key)
         await stream_key_admission.check_room(services, connection, meeting, state, person)
@@ -87,7 +88,7 @@ async def _open(services: Services, wish: OpenStream, ingress: str) -> OpenedStr
             epoch=placement.epoch,
             tracks=tracks,
             srtp=SrtpKey(),
-            consent=("recording", "captions"),
+            consent=("recording", "captions") if key.page is None else ("recording",),
             kind="ingress",
             identity=person.identity or "",
             metadata=person.metadata,
@@ -114,11 +115,18 @@ async def take_report(services: Services, report: IngressReport) -> IngressOrder
             for stream, state in sorted(report.streams.items())
             if await stream_keys.note(connection, stream, report.instance, state)
         ]
-        await stream_keys.claim_sources(connection, report.instance, report.free)
+        await stream_keys.claim_sources(connection, report.instance, report.free, pages=False)
+        if report.free_pages:
+            await stream_keys.claim_sources(connection, report.instance, report.free_pages, pages=True)
         sources = await stream_keys.sources(connection, report.instance)
     private = services.config.allow_private_ingress
     orders = [
-        UrlOrder(stream=key.id, url=services.ingress_seal.open(key.id, key.source_url), private=private)
+        UrlOrder(
+            stream=key.id,
+            url=services.ingress_seal.open(key.id, key.source_url),
+            private=private,
+            page=None if key.page is None else msgspec.convert(key.page, PageView),
+        )
         for key in sources
     ]
     return IngressOrders(held=held, urls=orders)

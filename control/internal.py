@@ -19,6 +19,7 @@ from control.proxy.routing import LIVEKIT_PATHS, SIGNALING_PATH, node_for, node_
 from control.recordings import broadcasts
 from control.services import Services
 from control.store import live_settings, placements, rooms
+from control.twirp import page_progress
 from foundation import stored_settings
 from foundation.broadcasts import BroadcastReport
 from foundation.jobs import JobHeld, JobOutcome, JobProgress, JobRequest
@@ -197,7 +198,10 @@ def _add_ingress(app: Quart, services: Services) -> None:
 
     @app.post("/internal/v1/ingress/report")
     async def report_streams() -> Response:
-        return _json(await ingress_streams.take_report(services, await _read(IngressReport)))
+        told = await _read(IngressReport)
+        orders = await ingress_streams.take_report(services, told)
+        await page_progress.take_report(services, told)
+        return _json(orders)
 
 
 def _add_phone(app: Quart, services: Services) -> None:

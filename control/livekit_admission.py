@@ -131,15 +131,43 @@ async def create(services: Services, connection: Connection, name: str, wish: Ro
     known = await livekit_rooms.meeting_of(connection, name)
     if known is not None:
         return known
-    owner = await livekit_rooms.owner(connection, users.key(config.livekit_owner) if config.livekit_owner else None)
-    if owner is None:
-        raise TokenRefused(404, "requested room does not exist")
+    owner = await _owner(services, connection)
     # As with LiveKit's server, the application informs its users about recordings.
     settings = msgspec.structs.replace(defaults(config), lobby=False, consent="implied")
     if wish.max_participants:
         settings = msgspec.structs.replace(settings, capacity=max(2, min(wish.max_participants, MAX_CAPACITY)))
+    meeting = await _create(connection, owner, name, settings, wish.metadata)
+    await livekit_rooms.bind(connection, name, meeting)
+    for agent in wish.agents[:_MAX_AGENTS]:
+        await agent_jobs.add(
+            connection, meeting, name, agent.agent_name, metadata=agent.metadata, attributes=agent.attributes
+        )
+    if wish.kept:
+        await livekit_rooms.keep(
+            connection, name, wish.empty_timeout or 300, wish.departure_timeout or 20, wish.max_participants
+        )
+    return meeting
+
+
+async def create_unnamed(services: Services, connection: Connection, title: str) -> str:
+    """Create a meeting that no room name leads to; raises TokenRefused if it has no owner."""
+    owner = await _owner(services, connection)
+    settings = msgspec.structs.replace(defaults(services.config), lobby=False, consent="implied")
+    return await _create(connection, owner, title, settings, "")
+
+
+async def _owner(services: Services, connection: Connection) -> str:
+    """Return the account that owns meetings of applications; raises TokenRefused if there is none."""
+    named = services.config.livekit_owner
+    owner = await livekit_rooms.owner(connection, users.key(named) if named else None)
+    if owner is None:
+        raise TokenRefused(404, "requested room does not exist")
+    return owner
+
+
+async def _create(connection: Connection, owner: str, title: str, settings: MeetingSettings, metadata: str) -> str:
     plan = Plan(
-        title=name,
+        title=title,
         description="",
         passcode_hash=None,
         settings=settings,
@@ -150,18 +178,9 @@ async def create(services: Services, connection: Connection, name: str, wish: Ro
     )
     meeting = await meetings.create(connection, owner, plan)
     state = grants.first_state(meeting.id, settings)
-    await rooms.create_state(connection, msgspec.structs.replace(state, metadata=wish.metadata))
+    await rooms.create_state(connection, msgspec.structs.replace(state, metadata=metadata))
     payload = {"meeting": meeting.id, "title": meeting.title, "host": meeting.host_id}
     await outbox.append(connection, outbox.MEETING_EVENTS, meeting.id, "meeting.created", payload)
-    await livekit_rooms.bind(connection, name, meeting.id)
-    for agent in wish.agents[:_MAX_AGENTS]:
-        await agent_jobs.add(
-            connection, meeting.id, name, agent.agent_name, metadata=agent.metadata, attributes=agent.attributes
-        )
-    if wish.kept:
-        await livekit_rooms.keep(
-            connection, name, wish.empty_timeout or 300, wish.departure_timeout or 20, wish.max_participants
-        )
     return meeting.id
 
 

@@ -59,6 +59,7 @@ _REQUESTS: dict[str, type[Message]] = {
     "participant": protocol.ParticipantEgressRequest,
     "track_composite": protocol.TrackCompositeEgressRequest,
     "track": protocol.TrackEgressRequest,
+    "web": protocol.WebEgressRequest,
 }
 
 
@@ -86,6 +87,10 @@ def _live_state(row: EgressRow, streams: Sequence[StreamRow]) -> "tuple[protocol
     if row.ended_at is None:
         is_live = any(stream.was_live for stream in streams)
         return (status.EGRESS_ACTIVE if is_live else status.EGRESS_STARTING), ""
+    if row.error:
+        return status.EGRESS_FAILED, row.error
+    if row.broadcast_id is None:
+        return status.EGRESS_ABORTED, "the page had not started"
     if streams and all(stream.has_failed for stream in streams):
         return status.EGRESS_FAILED, streams[0].error
     return status.EGRESS_COMPLETE, ""
@@ -93,12 +98,12 @@ def _live_state(row: EgressRow, streams: Sequence[StreamRow]) -> "tuple[protocol
 
 def egress(row: EgressRow, streams: Sequence[StreamRow] = ()) -> "protocol.EgressInfo":
     state, error = _live_state(row, streams) if row.recording_id is None else egress_state(row)
-    ended_at = row.ended_at or row.stopped_at
+    ended_at, sources = row.ended_at or row.stopped_at, protocol.EgressSourceType
     info = protocol.EgressInfo(
         egress_id=EGRESS + row.id,
-        room_id=names.room_sid(row.meeting_id),
+        room_id="" if row.page else names.room_sid(row.meeting_id),
         room_name=row.room,
-        source_type=protocol.EgressSourceType.EGRESS_SOURCE_TYPE_SDK,
+        source_type=sources.EGRESS_SOURCE_TYPE_WEB if row.page else sources.EGRESS_SOURCE_TYPE_SDK,
         status=state,
         error=error,
         started_at=_nanoseconds(row.started_at),

@@ -26,6 +26,7 @@ from control.placement import balancing, failover, node_memory
 from control.recurring import every
 from control.runtime_settings import RuntimeSettings
 from control.services import Services, open_services
+from control.twirp import page_progress
 from control.twirp.workers import AgentDoor
 from foundation.background import cancel_all, keep_running
 from foundation.failures import describe
@@ -33,6 +34,7 @@ from foundation.followed_certificate import ServedCertificate
 
 _log = logging.getLogger(__name__)
 _DATABASE_WAIT_SECONDS = 30.0
+_PAGES_SECONDS = 10.0
 _REMIND_SECONDS = 30.0
 _UPLOADS = 2
 """Files that are uploaded at the same time."""
@@ -187,6 +189,7 @@ def _workers(services: Services, agents: AgentDoor) -> list[asyncio.Task[None]]:
         "notifications": for_notifications.run,
         "reminders": functools.partial(every, _REMIND_SECONDS, functools.partial(notifications.remind, services)),
         **{f"upload {number}": worker.run for number, worker in enumerate(for_uploads, 1)},
+        "web pages": functools.partial(every, _PAGES_SECONDS, functools.partial(page_progress.look, services)),
         **reconcile.works(services),
     }
     if services.config.balance_rooms:

@@ -43,6 +43,9 @@ async def bodies(connection: Connection, events: Sequence[Event]) -> list[str | 
         if told is None or meeting is None:
             found.append(None)
             continue
+        if "egress" not in event.payload and await livekit_rooms.shows_page(connection, meeting):
+            found.append(None)
+            continue
         if meeting not in rooms:
             row = await livekit_rooms.one(connection, meeting)
             rooms[meeting] = livekit_views.room(row) if row is not None else models.Room(sid=names.room_sid(meeting))

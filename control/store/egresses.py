@@ -64,6 +64,8 @@ class StreamRow:
 class EgressRow:
     """An egress and the basis of its state: a recording, a broadcast, or both.
 
+    An egress of a web page has neither until the page, the stream `page`, has started.
+
     `owns`: the egress started the recording, or without one the broadcast; `owns_broadcast`: it started the broadcast.
 
     `made` is the film's result. `upload` is the sealed bucket (objects.buckets) to which the film is still
@@ -93,6 +95,8 @@ class EgressRow:
     made: dict[str, Any] | None
     job_state: str | None
     job_error: str | None
+    page: str
+    page_order: str
 
 
 _ALL = """SELECT e.*, r.state AS recording_state, r.stopped_at, r.duration_ms AS recording_ms, f.made,
@@ -102,13 +106,20 @@ _ALL = """SELECT e.*, r.state AS recording_state, r.stopped_at, r.duration_ms AS
 
 
 async def add(connection: Connection, streams: Sequence[NewStream] = (), *, made: str = "", **values: Any) -> EgressRow:
-    """Add an egress of a running recording or broadcast, with the id `made` or a new one, and write its event."""
+    """Add an egress with the id `made` or a new one, and write its event.
+
+    It is of a running recording or broadcast, or waits for the start of its page (egress_pages). If `made` has
+    waited, it begins, and stays what applications know it as.
+    """
     made = made or new_id("egress")
-    await connection.insert("livekit_egresses", id=made, **values)
+    waited = await connection.fetchrow(
+        "DELETE FROM livekit_egresses WHERE id = $1 RETURNING page, room, kind, request", made
+    )
+    await connection.insert("livekit_egresses", id=made, **(values | dict(waited or {})))
     await _insert_streams(connection, made, streams)
     row = await by_id(connection, made)
     assert row is not None
-    await _report(connection, row, "egress.started")
+    await _report(connection, row, "egress.started" if waited is None else "egress.updated")
     return row
 
 
@@ -134,7 +145,7 @@ async def end(connection: Connection, egress: str) -> bool:
         "UPDATE livekit_egresses SET ended_at = now() WHERE id = $1 AND ended_at IS NULL", egress
     ):
         return False
-    await _report(connection, row, "egress.updated")
+    await _report(connection, row, "egress.updated" if row.recording_id is not None else "egress.ended")
     others = await connection.all(EgressRow, f"{_ALL} WHERE e.recording_id = $1", row.recording_id)
     return any(one.owns for one in others) and all(one.ended_at is not None for one in others)
 
@@ -203,7 +214,10 @@ async def uploaded(connection: Connection, egress: str, location: str, error: st
 
 async def _end_upload(connection: Connection, row: EgressRow, location: str, error: str) -> None:
     await connection.execute(
-        "UPDATE livekit_egresses SET upload = '', location = $2, error = $3 WHERE id = $1", row.id, location, error
+        "UPDATE livekit_egresses SET upload = '', location = $2, error = coalesce(nullif($3, ''), error) WHERE id = $1",
+        row.id,
+        location,
+        error,
     )
     await _report(connection, row, "egress.ended")
 

@@ -101,13 +101,16 @@ _LISTED = """SELECT m.id AS meeting_id, coalesce(r.name, m.id) AS name,
     LEFT JOIN meeting_rooms o ON o.meeting_id = m.id AND o.closed_at IS NULL
     WHERE m.breakout_of IS NULL"""
 _MAX_LISTED = 1000
+_SHOWS_PAGE = "EXISTS (SELECT FROM stream_keys k WHERE k.meeting_id = m.id AND k.page IS NOT NULL)"
+"""A meeting `m` in which only a web page is shown, for an egress: applications do not see it as a room."""
 
 
 async def listed(connection: Connection, names: Sequence[str] | None) -> list[ListedRoom]:
     """Return the live rooms and those that an application has created and keeps; with names, only these."""
     return await connection.all(
         ListedRoom,
-        f"{_LISTED} AND m.status <> 'ended' AND m.id IN (SELECT meeting_id FROM meeting_rooms WHERE closed_at IS NULL"  # noqa: S608  constants
+        f"{_LISTED} AND m.status <> 'ended' AND NOT {_SHOWS_PAGE}"  # noqa: S608  constants
+        " AND m.id IN (SELECT meeting_id FROM meeting_rooms WHERE closed_at IS NULL"
         " UNION SELECT meeting_id FROM livekit_rooms WHERE kept_until > now())"
         " AND ($1::text[] IS NULL OR coalesce(r.name, m.id) = ANY($1)) ORDER BY m.created_at, m.id LIMIT $2",
         names,
@@ -117,6 +120,12 @@ async def listed(connection: Connection, names: Sequence[str] | None) -> list[Li
 
 async def one(connection: Connection, meeting: str) -> ListedRoom | None:
     return await connection.one(ListedRoom, f"{_LISTED} AND m.id = $1", meeting)
+
+
+async def shows_page(connection: Connection, meeting: str) -> bool:
+    """Return whether in a meeting only a web page is shown, for an egress."""
+    query = f"SELECT EXISTS (SELECT FROM meetings m WHERE m.id = $1 AND {_SHOWS_PAGE})"  # noqa: S608  a constant
+    return await connection.value(bool, query, meeting)
 
 
 async def owner(connection: Connection, username_key: str | None) -> str | None:

@@ -12,7 +12,7 @@ from control.database import Connection
 from control.identifiers import new_id
 from control.store import participants
 from control.store.participants import ParticipantRow
-from sfu.api.ingress import StreamState
+from sfu.api.ingress import PageView, StreamState
 from sfu.api.stream_key import PREFIX, StreamRole, key_hash
 
 
@@ -30,6 +30,7 @@ class StreamKeyRow:
     report: dict[str, Any] | None
     reported_at: datetime | None
     source_ended_at: datetime | None
+    page: dict[str, Any] | None
 
 
 async def create(
@@ -41,10 +42,12 @@ async def create(
     role: StreamRole,
     expires_at: datetime | None,
     sealed_url: Callable[[str], str] | None = None,
+    page: PageView | None = None,
 ) -> tuple[StreamKeyRow, str]:
     """Insert a key and return its row and its secret, which is not stored.
 
-    `sealed_url` returns the sealed URL that the stream is read from, given the key's id.
+    `sealed_url` returns the sealed URL that the stream is read from, given the key's id; with `page`, it is that of a
+    web page.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     key = new_id("key")
@@ -53,6 +56,7 @@ async def create(
         "stream_keys",
         id=key,
         source_url=sealed_url(key) if sealed_url is not None else "",
+        page=None if page is None else msgspec.to_builtins(page),
         meeting_id=meeting,
         name=name,
         role=role,
@@ -110,14 +114,15 @@ async def has_people(connection: Connection, meeting: str) -> bool:
     )
 
 
-async def claim_sources(connection: Connection, ingress: str, most: int) -> None:
-    """Assign to an ingress up to `most` streams whose URLs no running ingress reads."""
+async def claim_sources(connection: Connection, ingress: str, most: int, *, pages: bool) -> None:
+    """Assign to an ingress up to `most` streams whose URLs no running ingress reads: web pages, or all others."""
     await connection.execute(
         "UPDATE stream_keys s SET ingress = $1, reported_at = now() FROM (SELECT id, reported_at FROM readable_streams"
-        " WHERE reported_at IS NULL OR reported_at < now() - interval '10 seconds' ORDER BY created_at, id LIMIT $2) k"
-        " WHERE s.id = k.id AND s.reported_at IS NOT DISTINCT FROM k.reported_at",
+        " WHERE (reported_at IS NULL OR reported_at < now() - interval '10 seconds') AND (page IS NOT NULL) = $3"
+        " ORDER BY created_at, id LIMIT $2) k WHERE s.id = k.id AND s.reported_at IS NOT DISTINCT FROM k.reported_at",
         ingress,
         most,
+        pages,
     )
 
 

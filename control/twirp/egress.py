@@ -16,9 +16,8 @@ from control.problem import Problem
 from control.recordings import lifecycle
 from control.recordings.lifecycle import Wish
 from control.store import egresses, livekit_rooms, recordings
-from control.twirp import egress_buckets, egress_targets, live_egress
-from control.twirp.egress_targets import Target
-from control.twirp.live_egress import LiveEgress
+from control.twirp import egress_buckets, egress_targets, live_egress, web_pages
+from control.twirp.live_egress import LiveEgress, ShownPage
 from control.twirp.service import Caller, Method, Service, TwirpError, of_problem, unimplemented
 from foundation.film_options import SOUND_ONLY, FilmOptions, Format, Layout, Size, to_job
 from objects.buckets import Bucket
@@ -43,12 +42,52 @@ _PRESETS: dict[int, Size] = {
 async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> "protocol.EgressInfo":
     """Make a film, streams or images of everybody."""
     _check(caller, asked)
-    if asked.custom_base_url or asked.video_only:
-        raise TwirpError("unimplemented", "custom_base_url and video_only are not supported")
+    if not asked.custom_base_url:
+        output, film = _composite(asked, _layout(asked.layout))
+        return await _begin(caller, LiveEgress(asked, "room_composite", film), output)
+    return await _wait_for_page(caller, asked, asked, await web_pages.template(caller, asked), announces_start=True)
+
+
+async def start_web(caller: Caller, asked: "protocol.WebEgressRequest") -> "protocol.EgressInfo":
+    """Make a film, streams or images of a web page."""
+    caller.grants("room_record")
+    order = web_pages.composite_of(asked)
+    _check(caller, order)
+    return await _wait_for_page(caller, asked, order, asked.url, announces_start=asked.await_start_signal)
+
+
+async def _wait_for_page(
+    caller: Caller, asked: Any, order: "protocol.RoomCompositeEgressRequest", url: str, *, announces_start: bool
+) -> "protocol.EgressInfo":
+    """Have a page opened; what a request orders of its meeting begins when it has started. `asked` is what is shown."""
+    output, film = _composite(order, "single")
+    kind = "room_composite" if order is asked else "web"
+    egress = await _ordered(caller, LiveEgress(order, kind, film), output)
+    if egress.targets:
+        live_egress.check(caller, egress)
+    if output is not None:
+        await egress_buckets.destination(output, private=_private(caller))
+    view = web_pages.view_of(caller.services, film.size, announces_start=announces_start)
+    return await web_pages.start(caller, asked, egress, url, view)
+
+
+async def begin_page(
+    caller: Caller, order: "protocol.RoomCompositeEgressRequest", page: ShownPage
+) -> "protocol.EgressInfo":
+    """Begin the egress of a page that has started."""
+    output, film = _composite(order, "single")
+    return await _begin(caller, LiveEgress(order, "room_composite", film, page=page), output)
+
+
+def _composite(
+    asked: "protocol.RoomCompositeEgressRequest", layout: Layout
+) -> "tuple[protocol.EncodedFileOutput | None, FilmOptions]":
+    """Return the file that a request for a room orders, and its film."""
+    if asked.video_only:
+        raise TwirpError("unimplemented", "video_only is not supported")
     output = _output(asked)
     form = _format(output, sound_only=asked.audio_only)
-    options = FilmOptions(layout=_layout(asked.layout), size=_size(asked), format=form)
-    return await _begin(caller, asked, "room_composite", output, options)
+    return output, FilmOptions(layout=layout, size=_size(asked), format=form)
 
 
 async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRequest") -> "protocol.EgressInfo":
@@ -63,7 +102,7 @@ async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRe
         raise TwirpError("not_found", "participant does not exist")
     layout: Layout = "screen" if asked.screen_share else "single"
     options = FilmOptions(layout=layout, size=size, format=form, participant=person)
-    return await _begin(caller, asked, "participant", output, options)
+    return await _begin(caller, LiveEgress(asked, "participant", options), output)
 
 
 async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeEgressRequest") -> "protocol.EgressInfo":
@@ -73,7 +112,7 @@ async def start_track_composite(caller: Caller, asked: "protocol.TrackCompositeE
     form = _format(output, sound_only=not asked.video_track_id)
     sids = [sid for sid in (asked.audio_track_id, asked.video_track_id) if sid]
     options, _ = await _of_tracks(caller, asked.room_name, sids, FilmOptions(size=_size(asked), format=form))
-    return await _begin(caller, asked, "track_composite", output, options)
+    return await _begin(caller, LiveEgress(asked, "track_composite", options), output)
 
 
 async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "protocol.EgressInfo":
@@ -85,24 +124,29 @@ async def start_track(caller: Caller, asked: "protocol.TrackEgressRequest") -> "
         if is_seen:
             raise TwirpError("invalid_argument", "only sound is sent to WebSocket servers")
         target = egress_targets.websocket(asked.websocket_url, private=_private(caller))
-        return await live_egress.start(caller, LiveEgress(asked, "track", options, [target]))
+        return await live_egress.start(caller, LiveEgress(asked, "track", options, (target,)))
     if not is_seen:
         options = msgspec.structs.replace(options, format="m4a")
-    return await _begin(caller, asked, "track", asked.file, options)
+    return await _begin(caller, LiveEgress(asked, "track", options), asked.file)
 
 
-async def _begin(caller: Caller, asked: Any, kind: str, output: Any | None, film: FilmOptions) -> "protocol.EgressInfo":
+async def _begin(caller: Caller, egress: LiveEgress, output: Any | None) -> "protocol.EgressInfo":
     """Begin what a request orders: a file, outputs of the broadcast, or both."""
-    targets: list[Target] = []
-    if egress_targets.is_live(asked):
-        async with caller.services.pool.acquire() as connection:
-            meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
-        room = "" if meeting is None else names.room_sid(meeting)
-        targets = await egress_targets.targets_of(asked, room, private=_private(caller))
-        if film.format in SOUND_ONLY and output is not None:
-            raise TwirpError("unimplemented", "sound alone and streams are made by separate egresses")
-    live = LiveEgress(asked, kind, film, targets)
-    return await (live_egress.start(caller, live) if output is None else _start(caller, live, output))
+    egress = await _ordered(caller, egress, output)
+    return await (live_egress.start(caller, egress) if output is None else _start(caller, egress, output))
+
+
+async def _ordered(caller: Caller, egress: LiveEgress, output: Any | None) -> LiveEgress:
+    """Return an egress with the targets that its request orders beside a file; raises TwirpError, or Problem 400."""
+    if not egress_targets.is_live(egress.asked):
+        return egress
+    async with caller.services.pool.acquire() as connection:
+        meeting = await live_egress.meeting_of(connection, egress)
+    room = "" if meeting is None else names.room_sid(meeting)
+    targets = await egress_targets.targets_of(egress.asked, room, private=_private(caller))
+    if egress.film.format in SOUND_ONLY and output is not None:
+        raise TwirpError("unimplemented", "sound alone and streams are made by separate egresses")
+    return egress._replace(targets=tuple(targets))
 
 
 def _private(caller: Caller) -> bool:
@@ -182,11 +226,11 @@ async def _start(caller: Caller, egress: LiveEgress, output: Any) -> "protocol.E
     """Begin a file, with a recording if none runs, and live outputs beside it."""
     services, asked = caller.services, egress.asked
     async with services.pool.acquire() as connection:
-        meeting = await livekit_rooms.meeting_of(connection, asked.room_name)
+        meeting = await live_egress.meeting_of(connection, egress)
         running = None if meeting is None else await recordings.running(connection, meeting)
     if meeting is None:
         raise TwirpError("not_found", "requested room does not exist")
-    filepath, made = output.filepath, new_id("egress")
+    filepath, made = output.filepath, new_id("egress") if egress.page is None else egress.page.egress
     to = await egress_buckets.destination(output, private=_private(caller))
     if to is not None:
         filepath = egress_buckets.key_of(asked, filepath, egress.film.format, names.room_sid(meeting))
@@ -247,7 +291,9 @@ async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol
         if state not in (protocol.EgressStatus.EGRESS_STARTING, protocol.EgressStatus.EGRESS_ACTIVE):
             said = protocol.EgressStatus.Name(state)
             raise TwirpError("failed_precondition", f"egress with status {said} cannot be stopped")
-        is_last = row.recording_id is not None and await egresses.end(connection, egress)
+        is_last = row.recording_id is not None and not row.page and await egresses.end(connection, egress)
+    if row.page:
+        return await web_pages.finish(caller.services, egress, "")
     if row.broadcast_id is not None:
         info = await live_egress.stop(caller.services, row)
         if row.recording_id is None:
@@ -268,7 +314,7 @@ SERVICE: Service = {
     "StartParticipantEgress": Method(protocol.ParticipantEgressRequest, start_participant),
     "StartTrackCompositeEgress": Method(protocol.TrackCompositeEgressRequest, start_track_composite),
     "StartTrackEgress": Method(protocol.TrackEgressRequest, start_track),
-    "StartWebEgress": Method(protocol.WebEgressRequest, unimplemented("web pages are not recorded")),
+    "StartWebEgress": Method(protocol.WebEgressRequest, start_web),
     "UpdateLayout": Method(
         protocol.UpdateLayoutRequest, unimplemented("the layout of a film is chosen when its egress is started")
     ),

@@ -3,7 +3,7 @@
 An egress uses the running broadcast, or starts one. Egresses of participants and tracks have a picture of their own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -31,30 +31,51 @@ _MOST_PICTURES = 3
 """The pictures that are composed at the same time for one room."""
 
 
+class ShownPage(NamedTuple):
+    """A web page that has started: its egress, which has waited for that, and the meeting in which it is shown."""
+
+    egress: str
+    meeting: str
+
+
 class LiveEgress(NamedTuple):
     """A request for a live egress. `film` is its picture, or for a whole room that of a broadcast that it starts.
 
-    `file` are the values of its row for a file that it makes, too.
+    `file` are the values of its row for a file that it makes, too. With `page`, it is of the page's meeting.
     """
 
     asked: Any
     kind: str
     film: FilmOptions
-    targets: list[Target]
+    targets: tuple[Target, ...] = ()
     file: Mapping[str, Any] | None = None
+    page: ShownPage | None = None
 
 
-async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
-    """Add outputs to the room's broadcast, and start it if there is none."""
+async def meeting_of(connection: Connection, egress: LiveEgress) -> str | None:
+    """Return the meeting that an egress is of."""
+    if egress.page is not None:
+        return egress.page.meeting
+    return await livekit_rooms.meeting_of(connection, egress.asked.room_name)
+
+
+def check(caller: Caller, egress: LiveEgress) -> None:
+    """Raise TwirpError if the server makes no such streams."""
     if egress.film.size == "1080p" or getattr(egress.asked, "audio_only", False):
         raise TwirpError("unimplemented", "streams are 720p with sound; use a preset of 720p")
     if caller.services.config.operator_keys.encrypts and any(
         target.kind == "images" and target.view.folder is None for target in egress.targets
     ):
         raise TwirpError("failed_precondition", "this server encrypts recordings, and does not store images")
+
+
+async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
+    """Add outputs to the room's broadcast, and start it if there is none."""
+    check(caller, egress)
+    values = {"options": to_job(egress.film), "made": "" if egress.page is None else egress.page.egress}
     state = None
     async with caller.services.pool.acquire() as connection, connection.transaction():
-        meeting = await livekit_rooms.meeting_of(connection, egress.asked.room_name)
+        meeting = await meeting_of(connection, egress)
         if meeting is None or await meetings.lock(connection, meeting) is None:
             raise TwirpError("not_found", "requested room does not exist")
         film = _own_picture(egress.kind, egress.film)
@@ -73,7 +94,7 @@ async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
             request=redacted(egress.asked).SerializeToString(),
             kind=egress.kind,
             owns_broadcast=running is None,
-            **({"options": to_job(egress.film), "owns": running is None} if egress.file is None else egress.file),
+            **({**values, "owns": running is None} if egress.file is None else egress.file),
         )
         info = await info_of(connection, added)
     caller.services.nodes.push(state)
@@ -82,11 +103,11 @@ async def start(caller: Caller, egress: LiveEgress) -> "protocol.EgressInfo":
 
 def _own_picture(kind: str, film: FilmOptions) -> FilmOptions | None:
     """Return the picture of an egress; None if it shows the broadcast's."""
-    return None if kind == "room_composite" else film
+    return None if kind in ("room_composite", "web") else film
 
 
 async def _add_outputs(
-    services: Services, connection: Connection, meeting: str, targets: list[Target], film: FilmOptions | None
+    services: Services, connection: Connection, meeting: str, targets: Sequence[Target], film: FilmOptions | None
 ) -> list[NewStream]:
     """Add outputs of a locked meeting; raises TwirpError if there are too many."""
     present = await broadcasts.outputs(connection, meeting)

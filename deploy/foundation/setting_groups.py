@@ -275,6 +275,13 @@ _MEDIA = Group(
         Setting("srt_url", str, None, "SRT address that hosts see, such as srt://live.example.org:8890"),
         Setting("ingress_streams", int, 0, "most streams that ingress accepts at the same time; 0: one for each core"),
         Setting("ingress_height", int, 720, "largest height of the video that ingress sends, in pixels"),
+        Setting(
+            "browser",
+            str,
+            None,
+            "Chromium that ingress opens web pages with, for egresses; unset: one on PATH; none: no web pages",
+        ),
+        Setting("browser_pages", int, 0, "most web pages open at the same time; 0: one for each two cores"),
         Setting("phone", bool, False, "`parley up` runs phone, which connects telephones by SIP"),
         Setting("phone_numbers", list, (), "telephone numbers that hosts see for callers, such as +44 20 7946 0000"),
         Setting(

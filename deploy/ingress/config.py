@@ -12,7 +12,8 @@ class IngressConfig:
 
     At the address `host`, RTMP is served on `rtmp_port`, RTMPS on `rtmps_port` and SRT on `srt_port` (UDP), unless they
     are -1. At most `streams` streams are accepted at the same time; 0 is the number of cores. Video is sent with at
-    most `height` lines.
+    most `height` lines. `browser` is the program that opens web pages, at most `pages` at the same time; 0 is one for
+    each two cores.
     """
 
     instance: str
@@ -27,3 +28,5 @@ class IngressConfig:
     private_key: Path | None = None
     streams: int = 0
     height: int = 720
+    browser: str | None = None
+    pages: int = 0

@@ -35,7 +35,7 @@ _KEYFRAME_SECONDS = 0.5
 _SECOND_TRACK_SECONDS = 0.5
 """The wait for the second track, before the stream counts as audio only or video only."""
 _NOTHING_SECONDS = 10.0
-_CONTENT = frozenset({"url", "srt"})
+_CONTENT = frozenset({"url", "srt", "page"})
 """Protocols that bring a container, whose tracks only the transcoding process knows."""
 _MAX_LAG_US = 2_000_000
 _MAX_WAITING = 8 << 20

@@ -14,12 +14,12 @@ from foundation.background import cancel_all, note_failure
 from foundation.backoff import Backoff
 from foundation.control_requests import keep_reporting
 from foundation.failures import describe
-from ingress import metrics, rtsp_source
+from ingress import metrics, rtsp_source, web_page
 from ingress.config import IngressConfig
 from ingress.control_client import ControlClient
 from ingress.stream import Failed, Stream
 from ingress.transcoder import Spare
-from sfu.api.ingress import IngressReport, StreamPhase, StreamState, UrlOrder
+from sfu.api.ingress import IngressReport, PageView, StreamPhase, StreamProtocol, StreamState, UrlOrder
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
@@ -34,7 +34,9 @@ class Streams:
     """Running streams by id."""
 
     def __init__(self, config: IngressConfig, control: ControlClient) -> None:
-        self.most = config.streams or max(1, len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        self.most = config.streams or max(1, cores)
+        self.most_pages = (config.pages or max(1, cores // 2)) if config.browser else 0
         self.spare = Spare()
         self._config = config
         self._control = control
@@ -49,7 +51,12 @@ class Streams:
 
     @property
     def free(self) -> int:
-        return max(0, self.most - len(self._pushed.keys() | self._urls.keys()))
+        read = {name for name, (order, _) in self._urls.items() if order.page is None}
+        return max(0, self.most - len(self._pushed.keys() | read))
+
+    @property
+    def free_pages(self) -> int:
+        return max(0, self.most_pages - sum(order.page is not None for order, _ in self._urls.values()))
 
     @contextlib.asynccontextmanager
     async def place(self, stream: str) -> AsyncIterator[None]:
@@ -96,7 +103,9 @@ class Streams:
 
     async def _report(self) -> None:
         states = self._last | {name: stream.state() for name, (stream, _) in self._running.items()}
-        report = IngressReport(instance=self._config.instance, free=self.free, streams=states)
+        report = IngressReport(
+            instance=self._config.instance, free=self.free, free_pages=self.free_pages, streams=states
+        )
         orders = await self._control.report(report)
         for name, state in states.items():
             if name not in self._urls and self._last.get(name) is state:
@@ -114,7 +123,7 @@ class Streams:
                 self._urls[name] = order, asyncio.create_task(self._keep(order))
 
     async def _keep(self, order: UrlOrder) -> None:
-        """Read a URL until its content ends; retry after failures."""
+        """Read a URL until its content ends; retry after failures, except for pages, whose failure is their end."""
         backoff = Backoff(_LONGEST_PAUSE, 1.0)
         attempts = 0
         while True:
@@ -131,12 +140,18 @@ class Streams:
                 self._note(order, "ended", "")
                 return
             _log.info("stream %s: %s", order.stream, reason)
+            if order.page is not None:
+                self._note(order, "ended", reason)
+                return
             if time.monotonic() - begun > _STEADY_SECONDS:
                 backoff.reset()
             self._note(order, "retrying", reason)
             await backoff.wait()
 
     async def _read(self, order: UrlOrder, attempts: int) -> None:
+        if order.page is not None:
+            await self._show(order, order.page)
+            return
         if rtsp_source.is_rtsp(order.url):
             await self._play(order, attempts)
             return
@@ -161,9 +176,22 @@ class Streams:
             finally:
                 await process.close()
 
+    async def _show(self, order: UrlOrder, view: PageView) -> None:
+        """Open a web page, whose picture and sound are passed on like an encoder's."""
+        self._note(order, "connecting", "")
+        async with web_page.opened(order, self._config.browser or "") as page:
+            process = await self.spare.take()
+            try:
+                process.order(view.height, form=web_page.FORM)
+                stream = Stream(order.stream, "page", self._config.instance, self._control, process)
+                await self.carry(stream, page.feed(stream))
+            finally:
+                await process.close()
+
     def _note(self, order: UrlOrder, phase: StreamPhase, error: str) -> None:
         known = self._last.get(order.stream)
-        before = known if known is not None else StreamState(phase="retrying", since=_now(), protocol="url")
+        protocol: StreamProtocol = "url" if order.page is None else "page"
+        before = known if known is not None else StreamState(phase="retrying", since=_now(), protocol=protocol)
         self._last[order.stream] = msgspec.structs.replace(before, phase=phase, error=error, since=_now())
 
 

@@ -5,7 +5,7 @@ import argparse
 from foundation.settings import Settings, SettingsError
 from ingress import main as ingress_main
 from ingress.config import IngressConfig
-from parley import part_process
+from parley import browser, part_process
 from parley.part_configs import control_url, listener_certificate, node_secret
 from parley.part_encryption import part_tls
 
@@ -36,4 +36,6 @@ def ingress_config(settings: Settings) -> IngressConfig:
         private_key=key,
         streams=settings["ingress_streams"],
         height=settings["ingress_height"],
+        browser=browser.find(settings["browser"]),
+        pages=settings["browser_pages"],
     )

@@ -29,6 +29,7 @@ from foundation.settings import Settings, SettingsError, generated
 from inference.config import InferenceConfig
 from objects.recording_keys import OperatorKeys, parse_keys
 from objects.s3_config import S3Config
+from parley import browser
 from parley.embedded_postgres import EmbeddedPostgres
 from parley.network import local_addresses, url_host
 from parley.part_encryption import part_tls
@@ -79,6 +80,7 @@ def control_config(settings: Settings) -> ControlConfig:
         allow_private_ingress=settings["private_ingress"],
         rtmp_urls=_rtmp_urls(settings),
         srt_urls=_srt_urls(settings),
+        web_pages=settings["ingress"] and browser.find(settings["browser"]) is not None,
         phone=_phone(settings),
         region=settings["region"],
         region_header=settings["region_header"],

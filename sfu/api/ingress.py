@@ -17,7 +17,7 @@ from sfu.api.join_token import Source
 from sfu.api.plain_transport import PlainTrack, SrtpKey
 
 StreamPhase = Literal["waiting", "connecting", "live", "retrying", "ended"]
-StreamProtocol = Literal["rtmp", "srt", "rtsp", "url"]
+StreamProtocol = Literal["rtmp", "srt", "rtsp", "url", "page"]
 
 NOBODY = "nobody"
 """The code of a refusal because the room is empty; the stream waits for the first participant."""
@@ -103,19 +103,34 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IngressReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The streams of an ingress, and the number of further URLs that it can read (`free`)."""
+    """The streams of an ingress, and the numbers of further URLs that it can read (`free`) and of further web pages."""
 
     instance: str
     free: int
+    free_pages: int = 0
     streams: dict[str, StreamState] = {}
 
 
+class PageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a web page is shown: the size of its picture in pixels.
+
+    `announces_start`: it starts when the page logs START_RECORDING. `own` is the server's own host with its port, which
+    the page may reach in a private network, too.
+    """
+
+    width: int
+    height: int
+    announces_start: bool = False
+    own: str = ""
+
+
 class UrlOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A URL to read. `private`: it may be in a private network."""
+    """A URL to read, or with `page`, a web page to open in a browser. `private`: it may be in a private network."""
 
     stream: str
     url: str
     private: bool = False
+    page: PageView | None = None
 
     def __repr__(self) -> str:
         """Return the stream without its URL, which may have a password, for logs."""

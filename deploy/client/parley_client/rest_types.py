@@ -1770,7 +1770,7 @@ class StreamReport(TypedDict):
 
     phase: Literal["connecting", "ended", "live", "retrying", "waiting"]
     since: str
-    protocol: Literal["rtmp", "rtsp", "srt", "url"]
+    protocol: Literal["page", "rtmp", "rtsp", "srt", "url"]
     bits_per_second: int
     width: int
     height: int

@@ -118,6 +118,6 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     """Pass bytes on until one side ends."""
     with contextlib.suppress(OSError):
         while piece := await source.read(_PIECE):
-            metrics.BYTES.labels("page").inc(len(piece))
+            metrics.BYTES.labels("browser").inc(len(piece))
             target.write(piece)
             await target.drain()

@@ -91,8 +91,8 @@ class WebPage:
                 self._take_piece(about["payload"])
             case "Runtime.consoleAPICalled" if session == self._tabs.stage:
                 said = [one.get("value") for one in about["args"]]
-                self._has_started |= said == [_START]
-                self._has_ended |= said == [_END]
+                self._has_started |= _START in said
+                self._has_ended |= _END in said
             case "Page.loadEventFired" if session == self._tabs.stage:
                 self._is_loaded = True
             case "Page.javascriptDialogOpening":

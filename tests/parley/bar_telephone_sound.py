@@ -59,6 +59,14 @@ class Baresip:
                 pass
         writer.close()
 
+    def said(self) -> str:
+        """Return the end of its log."""
+        return (self.home / "log").read_text(errors="replace")[-2000:]
+
+    def all_heard(self) -> int:
+        """Return the bytes of all calls so far; it begins another file when a call is taken back."""
+        return sum(path.stat().st_size for path in self.home.glob("dump-*-dec.wav"))
+
     def heard(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return all samples of the latest call, by its own rate."""
         (*_, latest) = sorted(self.home.glob("dump-*-dec.wav"))
@@ -142,11 +150,11 @@ async def _dial_in(host: Api, meeting: str, room: Room, phone: Baresip, port: in
     """Call, and enter the PIN as keys."""
     access = await host.request("GET", f"/meetings/{meeting}/phone")
     await phone.order("dial", f"sip:meet@127.0.0.1:{port}")
-    await eventually(lambda: b"established" in (phone.home / "log").read_bytes(), 30)
+    await eventually(lambda: b"established" in (phone.home / "log").read_bytes(), 30, phone.said)
     for key in access["pin"] + "#":
         await phone.order("sndcode", key)
         await asyncio.sleep(0.3)
-    await eventually(lambda: len(room.state.tracks) == 1, 30, lambda: (phone.home / "log").read_text()[-2000:])
+    await eventually(lambda: len(room.state.tracks) == 1, 30, phone.said)
 
 
 async def _hold(room: Room, phone: Baresip) -> None:
@@ -156,13 +164,13 @@ async def _hold(room: Room, phone: Baresip) -> None:
 
     def has_stopped() -> bool:
         nonlocal before
-        size, before = before, len(phone.heard())
+        size, before = before, phone.all_heard()
         return size == before
 
     await eventually(has_stopped, 30)
     await phone.order("resume")
-    held = len(phone.heard())
-    await eventually(lambda: len(phone.heard()) > held + NARROW, 30)
+    held = phone.all_heard()
+    await eventually(lambda: phone.all_heard() > held + 2 * NARROW, 30, phone.said)
 
 
 async def _measure(room: Room, phone: Baresip, codec: str, direction: str) -> None:

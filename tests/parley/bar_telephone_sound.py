@@ -82,6 +82,7 @@ def samples_of(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
 async def baresip(home: Path, codec: str, sip_port: int) -> AsyncIterator[Baresip]:
     """Run it with one codec, speaking from a file and answering calls."""
     rate, _ = RATES[codec]
+    channels = 2 if codec == "opus" else 1  # as SDP says
     with wave.open(str(home / "speech.wav"), "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(_at(samples_of(SPEECH), WIDE, rate).astype("<i2").tobytes() * REPEATS)
@@ -102,7 +103,7 @@ async def baresip(home: Path, codec: str, sip_port: int) -> AsyncIterator[Baresi
     ]
     (home / "config").write_text("\n".join(lines) + "\n")
     (home / "accounts").write_text(
-        f"<sip:442079460123@127.0.0.1:{sip_port}>;regint=0;audio_codecs={codec};answermode=auto;dtmfmode=rtpevent\n"
+        f"<sip:442079460123@127.0.0.1:{sip_port}>;regint=0;audio_codecs={codec}/{rate}/{channels};answermode=auto;dtmfmode=rtpevent\n"
     )
     log = (home / "log").open("wb")
     process = await asyncio.create_subprocess_exec("baresip", "-f", str(home), stdout=log, stderr=log, cwd=home)

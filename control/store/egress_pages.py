@@ -39,6 +39,11 @@ async def unfinished(connection: Connection, streams: Collection[str] | None = N
     )
 
 
+async def meeting_of(connection: Connection, egress: str) -> str:
+    """Return the meeting in which the page of an egress is shown."""
+    return await connection.value(str, "SELECT meeting_id FROM livekit_egresses WHERE id = $1", egress)
+
+
 async def take_order(connection: Connection, egress: str) -> str:
     """Return the sealed request of an egress that waits for its page, once; "" for the others."""
     taken = await connection.fetchval(

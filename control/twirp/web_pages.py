@@ -141,11 +141,12 @@ async def start(caller: Caller, asked: Any, egress: LiveEgress, url: str, view: 
 async def finish(services: Services, egress: str, error: str) -> "protocol.EgressInfo":
     """End the egress of a page, and its meeting; with an error, it has failed."""
     async with services.pool.acquire() as connection, connection.transaction():
+        meeting = await egress_pages.meeting_of(connection, egress)
+        await meetings.lock(connection, meeting)
         row = await egresses.by_id(connection, egress)
         assert row is not None
-        await meetings.lock(connection, row.meeting_id)
         await egress_pages.end(connection, row, error)
-        states = await end_in_transaction(connection, row.meeting_id)
+        states = await end_in_transaction(connection, meeting)
         ended = await egresses.by_id(connection, egress)
         assert ended is not None
         info = await live_egress.info_of(connection, ended)

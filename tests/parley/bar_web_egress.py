@@ -30,7 +30,7 @@ from tests.support.waiting import eventually
 __all__ = ["package"]
 
 PICTURES = os.environ.get("PARLEY_PICTURES")
-SECONDS = 12
+SECONDS = 20
 STATUS = api.EgressStatus
 TEMPLATE = f"""<!doctype html><body style="margin:0;background:#063"><script src="/client.js"></script><script>
 const query = new URLSearchParams(location.search), room = new LivekitClient.Room();
@@ -95,7 +95,6 @@ async def test_a_template_shows_a_room_in_a_file(tmp_path: Path) -> None:
                         layout="speaker",
                         custom_base_url=f"{site}/template",
                         file_outputs=[api.EncodedFileOutput(filepath="shown.mp4")],
-                        image_outputs=[api.ImageOutput(capture_interval=2)],
                     )
                 )
 
@@ -113,8 +112,6 @@ async def test_a_template_shows_a_room_in_a_file(tmp_path: Path) -> None:
             ended = await state()
             assert ended.status == STATUS.EGRESS_COMPLETE, ended.error
             (file,) = ended.file_results
-            (images,) = ended.image_results
-            assert images.image_count >= 2
             content = tmp_path / "shown.mp4"
             content.write_bytes(await host.download(file.location.removeprefix("/api/v1")))
         _look_at(content)

@@ -14,7 +14,7 @@ from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.types import Done
-from control.auth.access import Access, Standing
+from control.auth.access import HOSTS, Access, Standing
 from control.database import Connection
 from control.endpoint import Call, Endpoints, answer, with_standing
 from control.identifiers import new_id
@@ -214,7 +214,8 @@ async def _admit(
     user = call.principal.user if call.principal is not None else None
     if known is not None:
         secret = new_rejoin_secret(known.id)
-        name = body.name or known.name
+        settled = call.standing.role not in HOSTS and not grants.settings_of(call.standing.meeting).may_rename
+        name = known.name if settled else body.name or known.name
         await participants.rename(connection, known.id, name, digest(secret))
         role: Role = "host" if call.standing.role == "host" else known.role
         if role != known.role:

@@ -90,7 +90,7 @@ class Joined(Answer, frozen=True, kw_only=True):
 
     `webtransport` is an alternative to `signaling_url` that connects faster; null if there is none.
     `participant_token` is a guest's bearer token for this meeting's REST routes; null for users.
-    With `start_muted` a client starts with its microphone muted; the participant can unmute it.
+    With `start_muted` a client starts with its microphone muted; the participant can unmute it, unless a host must.
     """
 
     meeting: MeetingSummary
@@ -120,6 +120,16 @@ class Participant(Answer, frozen=True, kw_only=True):
     removed: bool
     joined_at: Time | None
     left_at: Time | None
+
+
+class RenameParticipant(Body, frozen=True, kw_only=True):
+    name: Text
+
+
+class UnmuteSource(Body, frozen=True, kw_only=True):
+    """A source that a host muted."""
+
+    source: Source
 
 
 class PresentQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,7 @@
-"""Participants of a meeting: list, add, change roles, mute, remove and readmit. Each action edits the desired state."""
+"""Participants of a meeting: list, add, change roles and names, mute, remove and readmit.
+
+Each action edits the desired state, except for names: a node shows a new name at once, later joins bring it.
+"""
 
 import functools
 from collections.abc import Callable
@@ -15,6 +18,8 @@ from control.api.participant_types import (
     ParticipantQuery,
     Participants,
     RemoveParticipant,
+    RenameParticipant,
+    UnmuteSource,
 )
 from control.api.types import Done
 from control.auth.access import Access
@@ -28,6 +33,7 @@ from control.store.breakouts import lock as lock_all
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
+from sfu.api.room_acts import DescribeParticipant
 
 endpoints = Endpoints("participants", scope="meetings")
 Edit = Callable[[DesiredState, MeetingRow, ParticipantRow], DesiredState]
@@ -106,6 +112,44 @@ async def mute_participant(call: Call, meeting: str, participant: str, body: Mut
     return Done()
 
 
+@endpoints.route("POST", f"{_PATH}/<participant>/unmute", Access.PARTICIPANT, body=UnmuteSource, answer=Done)
+async def unmute_participant(call: Call, meeting: str, participant: str, body: UnmuteSource) -> Done:
+    """Release a source that a host muted: one's own, if the meeting's participants may unmute themselves."""
+
+    def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
+        held = grants.current(state, person.id, person.role, grants.settings_of(row))
+        if not call.standing.is_host and not held.unmute:
+            raise forbidden("Only a host can unmute you in this meeting.")
+        muted = tuple(source for source in held.muted if source is not body.source)
+        return grants.with_grants(state, person.id, msgspec.structs.replace(held, muted=muted))
+
+    _check_own(call, participant)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        state = await _edit(connection, meeting, participant, edit, allow_host=True)
+        muted = state.participants[participant].muted
+        await tell(call, connection, meeting, "participant.muted", participant, muted=muted)
+    call.services.nodes.push(state)
+    return Done()
+
+
+@endpoints.route("PUT", f"{_PATH}/<participant>/name", Access.PARTICIPANT, body=RenameParticipant, answer=Participant)
+async def rename_participant(call: Call, meeting: str, participant: str, body: RenameParticipant) -> Participant:
+    """Change a name in the meeting: one's own, if the meeting permits it; hosts change anybody's. Everyone is told."""
+    _check_own(call, participant)
+    async with call.services.pool.acquire() as connection, connection.transaction():
+        if not call.standing.is_host and not grants.settings_of(call.standing.meeting).may_rename:
+            raise forbidden("Only a host can change names in this meeting.")
+        meeting, participant = await _in_main_room(call, connection, meeting, participant)
+        rows = await participants.set_name(connection, participant, body.name)
+        row = next((one for one in rows if one.meeting_id == meeting), None)
+        if row is None:
+            raise not_found("There is no such participant in this meeting.")
+        await tell(call, connection, meeting, "participant.renamed", participant, name=body.name)
+    for one in rows:
+        await call.services.nodes.act(one.meeting_id, DescribeParticipant(participant=one.id, name=body.name))
+    return public_participant(row)
+
+
 @endpoints.route("POST", "/api/v1/meetings/<meeting>/mute-all", Access.HOST, body=MuteAll, answer=Done)
 async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
     """Mute sources of everyone in the room except hosts."""
@@ -170,6 +214,13 @@ async def readmit_participant(call: Call, meeting: str, participant: str) -> Don
         await tell(call, connection, meeting, "participant.readmitted", participant)
     call.services.nodes.push(*changed)
     return Done()
+
+
+def _check_own(call: Call, participant: str) -> None:
+    """Raise Problem 403 unless the caller is a host or this participant."""
+    own = call.standing.participant
+    if not call.standing.is_host and (own is None or participant not in {own.id, own.main_id}):
+        raise forbidden("Only hosts may do this to others.")
 
 
 async def _in_main_room(call: Call, connection: Connection, meeting: str, participant: str) -> tuple[str, str]:

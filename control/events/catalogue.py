@@ -49,6 +49,10 @@ class Muted(ByPerson, kw_only=True):
     muted: list[str]
 
 
+class Renamed(ByPerson, kw_only=True):
+    name: str
+
+
 class Removed(ByPerson, kw_only=True):
     ban: bool
 
@@ -209,6 +213,7 @@ _OF_MEETINGS: dict[str, type[msgspec.Struct]] = {
     "participant.role_changed": RoleChanged,
     "participant.muted": Muted,
     "participant.all_muted": Muted,
+    "participant.renamed": Renamed,
     "participant.removed": Removed,
     "participant.readmitted": ByPerson,
     "breakouts.created": BreakoutsCreated,

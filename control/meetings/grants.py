@@ -21,10 +21,17 @@ def for_role(role: Role, settings: MeetingSettings) -> Grants:
         case "host" | "co-host":
             return Grants(host=True)
         case "viewer":
-            return Grants(publish=(), chat=settings.may_chat, data=False)
+            return Grants(publish=(), chat=settings.may_chat, data=False, rename=settings.may_rename)
         case "participant":
             publish = tuple(Source) if settings.may_share else _SPEAKING
-            return Grants(publish=publish, chat=settings.may_chat, record=settings.may_record)
+            return Grants(
+                publish=publish,
+                chat=settings.may_chat,
+                record=settings.may_record,
+                unmute=settings.may_unmute,
+                rename=settings.may_rename,
+                muted=() if settings.may_unmute else (Source.MICROPHONE,),
+            )
 
 
 def role_of_newcomer(meeting: MeetingRow, *, host: bool) -> Role:

@@ -16,7 +16,7 @@ from control.store import breakouts, meetings, participants, rooms
 from control.store.meetings import MeetingRow
 from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
-from sfu.api.join_token import Grants
+from sfu.api.join_token import Grants, Source
 
 
 async def carry(connection: Connection, meeting: MeetingRow, old: MeetingRow) -> list[DesiredState | None]:
@@ -65,10 +65,16 @@ async def _apply(
 def _rights(
     state: DesiredState, people: Iterable[ParticipantRow], settings: MeetingSettings, before: MeetingSettings
 ) -> dict[str, Grants]:
-    """Return the current grants of a participant who is not a host; sources muted by a host stay muted."""
+    """Return the current grants of participants who are not hosts; sources muted by a host stay muted.
+
+    Microphones are muted when participants may no longer unmute themselves, and released when they may again.
+    """
     rights = {}
     for person in people:
         if person.removed_at is None and person.role in {"participant", "viewer"}:
             muted = grants.current(state, person.id, person.role, before).muted
+            if settings.may_unmute != before.may_unmute and person.role == "participant":
+                others = tuple(source for source in muted if source is not Source.MICROPHONE)
+                muted = others if settings.may_unmute else (*others, Source.MICROPHONE)
             rights[person.id] = msgspec.structs.replace(grants.for_role(person.role, settings), muted=muted)
     return rights

@@ -16,6 +16,9 @@ Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`may_*` are rights of participants who are not hosts; hosts have all of them.
 
+    With `may_unmute`, participants may turn on again what a host muted; without it, all microphones but those of hosts
+    are muted until a host releases them. `may_rename` lets participants change their own names.
+
     `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is withdrawn
     (`implied`), or nobody can attend without consent (`required`). With a `recording_notice`, everyone hears a tone and
     a sentence in that language when recording begins, or when they join later. `codec` is the video codec that browsers
@@ -33,6 +36,8 @@ class MeetingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     may_share: bool = True
     may_chat: bool = True
     may_record: bool = False
+    may_unmute: bool = True
+    may_rename: bool = True
     consent: ConsentPolicy = "ask"
     recording_notice: RecordingNotice = "none"
     captions: bool = True
@@ -64,6 +69,8 @@ class ChangedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     may_share: bool | msgspec.UnsetType | None = msgspec.UNSET
     may_chat: bool | msgspec.UnsetType | None = msgspec.UNSET
     may_record: bool | msgspec.UnsetType | None = msgspec.UNSET
+    may_unmute: bool | msgspec.UnsetType | None = msgspec.UNSET
+    may_rename: bool | msgspec.UnsetType | None = msgspec.UNSET
     consent: ConsentPolicy | msgspec.UnsetType | None = msgspec.UNSET
     recording_notice: RecordingNotice | msgspec.UnsetType | None = msgspec.UNSET
     captions: bool | msgspec.UnsetType | None = msgspec.UNSET

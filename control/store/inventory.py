@@ -1,4 +1,4 @@
-"""API keys, recordings and storage of all accounts, for administrators."""
+"""API keys, stream keys, recordings, storage and open invitations of all accounts, for administrators."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +42,63 @@ class OwnerRow:
     files: int
     file_bytes: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingKeyRow:
+    id: str
+    name: str
+    role: str
+    meeting_id: str
+    title: str
+    owner: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationRow:
+    id: str
+    email: str | None
+    created_by: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+async def stream_keys(connection: Connection, window: Window, search: str = "") -> list[MeetingKeyRow]:
+    """Return the stream keys of all meetings; `search` matches their names, meetings and owners."""
+    return await rows(
+        connection,
+        MeetingKeyRow,
+        "SELECT k.*, m.title, u.username AS owner"
+        " FROM stream_keys k JOIN meetings m ON m.id = k.meeting_id JOIN users u ON u.id = m.host_id",
+        window,
+        search=search,
+        searched=("name", "title", "owner"),
+    )
+
+
+async def invitations(connection: Connection, window: Window, search: str = "") -> list[InvitationRow]:
+    """Return the invitations that can still be used; `search` matches their addresses. `id` is the code's digest."""
+    return await rows(
+        connection,
+        InvitationRow,
+        "SELECT * FROM (SELECT encode(i.code_hash, 'hex') AS id, i.email_key AS email, u.username AS created_by,"
+        " i.created_at, i.expires_at FROM invitations i LEFT JOIN users u ON u.id = i.created_by"
+        " WHERE i.used_at IS NULL AND i.expires_at > now()) open WHERE TRUE",
+        window,
+        search=search,
+        searched=("email",),
+    )
+
+
+async def withdraw_invitation(connection: Connection, invitation: str) -> bool:
+    """Delete an invitation that can still be used; return False if there is none with this id."""
+    return await connection.change(
+        "DELETE FROM invitations WHERE encode(code_hash, 'hex') = $1 AND used_at IS NULL AND expires_at > now()",
+        invitation,
+    )
 
 
 async def api_keys(connection: Connection, window: Window, search: str = "") -> list[KeyRow]:

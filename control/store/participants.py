@@ -108,6 +108,16 @@ async def set_metadata(connection: Connection, participant: str, metadata: str) 
     await connection.execute("UPDATE meeting_participants SET metadata = $2 WHERE id = $1", participant, metadata)
 
 
+async def set_name(connection: Connection, participant: str, name: str) -> list[ParticipantRow]:
+    """Rename a main room's participant, and the same person in breakout rooms; return all of their rows."""
+    return await connection.all(
+        ParticipantRow,
+        "UPDATE meeting_participants SET name = $2 WHERE id = $1 OR main_id = $1 RETURNING *",
+        participant,
+        name,
+    )
+
+
 async def by_main(connection: Connection, breakout: str, main: str) -> ParticipantRow | None:
     """Return the row of a main room's participant in a breakout room."""
     return await connection.one(

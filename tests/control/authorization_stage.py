@@ -110,6 +110,7 @@ class Stage:
                 "<file_link>": of_recording["id"],
                 "<film>": film["id"],
                 "<stream_key>": stream_key["id"],
+                "<invitation>": "00" * 32,
                 "<livekit_key>": "APIofNobodyAtAll00",
                 "<phone_call>": f"call_{meeting}",
                 "<output>": live["outputs"][0]["id"],

@@ -235,6 +235,45 @@ async def test_settings_reach_the_room(people: People, node: Node) -> None:
     assert state["captions"] is False
 
 
+async def test_a_muted_participant_unmutes_itself_where_it_may(people: People, node: Node) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    await host.ok("POST", f"{base}/join", {})
+    bob = await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
+    guest = people.bearer(bob["participant_token"])
+    person = f"{base}/participants/{bob['participant']}"
+    await host.ok("POST", f"{person}/mute", {"muted": ["microphone"]})
+    await guest.ok("POST", f"{person}/unmute", {"source": "microphone"})
+    assert (await node.wait_for_version(3))["participants"][bob["participant"]].get("muted", []) == []
+
+    await host.ok("PUT", base, {"settings": {"may_unmute": False}})
+    held = (await node.wait_for_version(4))["participants"][bob["participant"]]
+    assert (held["muted"], held["unmute"]) == (["microphone"], False)
+    assert await guest.refused("POST", f"{person}/unmute", {"source": "microphone"}) == (403, "forbidden")
+    await host.ok("PUT", base, {"settings": {"may_unmute": True}})
+    assert "muted" not in (await node.wait_for_version(5))["participants"][bob["participant"]]
+
+
+async def test_participants_change_their_own_names_where_they_may(people: People, node: Node) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    ada = (await host.ok("POST", f"{base}/join", {}))["participant"]
+    bob = await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"})
+    guest = people.bearer(bob["participant_token"])
+    own = f"{base}/participants/{bob['participant']}/name"
+    assert (await guest.ok("PUT", own, {"name": "Robert"}))["name"] == "Robert"
+    assert await guest.refused("PUT", f"{base}/participants/{ada}/name", {"name": "Eve"}) == (403, "forbidden")
+    assert await guest.refused("PUT", own, {"name": ""}) == (400, "invalid_request")
+
+    await host.ok("PUT", base, {"settings": {"may_rename": False}})
+    assert await guest.refused("PUT", own, {"name": "Bob"}) == (403, "forbidden")
+    assert (await host.ok("PUT", own, {"name": "Bob"}))["name"] == "Bob"
+    back = {"rejoin_secret": bob["rejoin_secret"], "name": "Somebody else"}
+    assert (await people.nobody().ok("POST", f"{base}/join", back))["name"] == "Bob"
+
+
 async def test_newcomers_of_a_webinar_watch_until_a_host_lets_them_speak(people: People, node: Node) -> None:
     host = await people.user("ada")
     meeting = (await host.ok("POST", "/api/v1/meetings", {"settings": {"webinar": True}}))["id"]

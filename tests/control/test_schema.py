@@ -122,6 +122,8 @@ NEVER: dict[str, str] = {
     f"POST {M}/captions/translate": "the same: test_caption_translation",
     "GET /api/v1/auth/oidc/{provider}/start": "a provider must be configured: test_single_sign_on",
     "GET /api/v1/auth/oidc/{provider}/callback": "the same",
+    "DELETE /api/v1/admin/invitations/{invitation}": "somebody must be invited: test_oversight",
+    "DELETE /api/v1/admin/users/{user}/sessions/{session}": "the account must be signed in: test_oversight",
     "POST /api/v1/setup": "the link works once, and has worked: test_accounts",
 }
 # Whoever does this is signed out.

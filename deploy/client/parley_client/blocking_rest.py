@@ -224,6 +224,28 @@ class BlockingRest:
         """Create an invitation to register."""
         return self._loop.run(self._rest.invite(body))
 
+    def list_invitations(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
+    ) -> types.OpenInvitations:
+        """List the invitations to register that can still be used."""
+        return self._loop.run(self._rest.list_invitations(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_invitations(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.OpenInvitation]:
+        """Yield the entries of `list_invitations` from all pages."""
+        yield from self._loop.each(self._rest.iterate_invitations(limit=limit, cursor=cursor, sort=sort, search=search))
+
     def list_all_meetings(
         self,
         *,
@@ -411,6 +433,66 @@ class BlockingRest:
     ) -> Iterator[types.SfuNode]:
         """Yield the entries of `list_nodes` from all pages."""
         yield from self._loop.each(self._rest.iterate_nodes(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def withdraw_invitation(self, invitation: str) -> types.Done:
+        """Withdraw an invitation to register."""
+        return self._loop.run(self._rest.withdraw_invitation(invitation))
+
+    def list_sessions_of_user(
+        self,
+        user: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
+    ) -> types.Sessions:
+        """List the sessions of an account."""
+        return self._loop.run(
+            self._rest.list_sessions_of_user(user, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
+
+    def iterate_sessions_of_user(
+        self,
+        user: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.Session]:
+        """Yield the entries of `list_sessions_of_user` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_sessions_of_user(user, limit=limit, cursor=cursor, sort=sort, search=search)
+        )
+
+    def end_session_of_user(self, user: str, session: str) -> types.Done:
+        """End a session of an account."""
+        return self._loop.run(self._rest.end_session_of_user(user, session))
+
+    def list_all_stream_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.MeetingKeys:
+        """List the stream keys of all meetings, newest first. `search` also matches meetings and their owners."""
+        return self._loop.run(self._rest.list_all_stream_keys(limit=limit, cursor=cursor, sort=sort, search=search))
+
+    def iterate_all_stream_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> Iterator[types.MeetingKey]:
+        """Yield the entries of `list_all_stream_keys` from all pages."""
+        yield from self._loop.each(
+            self._rest.iterate_all_stream_keys(limit=limit, cursor=cursor, sort=sort, search=search)
+        )
 
     def get_usage(self, *, days: int | None = None, time_zone: str | None = None) -> types.Usage:
         """Return calls, participants, their minutes, failed joins and storage by day."""
@@ -847,6 +929,16 @@ class BlockingRest:
     def mute_participant(self, meeting: str, participant: str, body: types.MuteParticipant) -> types.Done:
         """Mute sources of a participant until a host releases them."""
         return self._loop.run(self._rest.mute_participant(meeting, participant, body))
+
+    def unmute_participant(self, meeting: str, participant: str, body: types.UnmuteSource) -> types.Done:
+        """Release a source that a host muted: one's own, if the meeting's participants may unmute themselves."""
+        return self._loop.run(self._rest.unmute_participant(meeting, participant, body))
+
+    def rename_participant(self, meeting: str, participant: str, body: types.RenameParticipant) -> types.Participant:
+        """Change a name in the meeting: one's own, if the meeting permits it; hosts change
+        anybody's. Everyone is told.
+        """
+        return self._loop.run(self._rest.rename_participant(meeting, participant, body))
 
     def mute_all(self, meeting: str, body: types.MuteAll) -> types.Done:
         """Mute sources of everyone in the room except hosts."""

@@ -306,6 +306,37 @@ class Rest:
         answer: types.Invitation = await self._connection.request_json("POST", "/api/v1/admin/invitations", body=body)
         return answer
 
+    async def list_invitations(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
+    ) -> types.OpenInvitations:
+        """List the invitations to register that can still be used."""
+        answer: types.OpenInvitations = await self._connection.request_json(
+            "GET", "/api/v1/admin/invitations", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
+        )
+        return answer
+
+    async def iterate_invitations(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-expires_at", "created_at", "expires_at"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.OpenInvitation]:
+        """Yield the entries of `list_invitations` from all pages."""
+        while True:
+            page = await self.list_invitations(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["invitations"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
     async def list_all_meetings(
         self,
         *,
@@ -540,6 +571,86 @@ class Rest:
         while True:
             page = await self.list_nodes(limit=limit, cursor=cursor, sort=sort, search=search)
             for entry in page["nodes"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def withdraw_invitation(self, invitation: str) -> types.Done:
+        """Withdraw an invitation to register."""
+        answer: types.Done = await self._connection.request_json(
+            "DELETE", f"/api/v1/admin/invitations/{_quoted(invitation)}"
+        )
+        return answer
+
+    async def list_sessions_of_user(
+        self,
+        user: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
+    ) -> types.Sessions:
+        """List the sessions of an account."""
+        answer: types.Sessions = await self._connection.request_json(
+            "GET",
+            f"/api/v1/admin/users/{_quoted(user)}/sessions",
+            query={"limit": limit, "cursor": cursor, "sort": sort, "search": search},
+        )
+        return answer
+
+    async def iterate_sessions_of_user(
+        self,
+        user: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-last_used_at", "created_at", "last_used_at"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.Session]:
+        """Yield the entries of `list_sessions_of_user` from all pages."""
+        while True:
+            page = await self.list_sessions_of_user(user, limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["sessions"]:
+                yield entry
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def end_session_of_user(self, user: str, session: str) -> types.Done:
+        """End a session of an account."""
+        answer: types.Done = await self._connection.request_json(
+            "DELETE", f"/api/v1/admin/users/{_quoted(user)}/sessions/{_quoted(session)}"
+        )
+        return answer
+
+    async def list_all_stream_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> types.MeetingKeys:
+        """List the stream keys of all meetings, newest first. `search` also matches meetings and their owners."""
+        answer: types.MeetingKeys = await self._connection.request_json(
+            "GET", "/api/v1/admin/stream-keys", query={"limit": limit, "cursor": cursor, "sort": sort, "search": search}
+        )
+        return answer
+
+    async def iterate_all_stream_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        sort: Literal["-created_at", "-name", "created_at", "name"] | None = None,
+        search: str | None = None,
+    ) -> AsyncIterator[types.MeetingKey]:
+        """Yield the entries of `list_all_stream_keys` from all pages."""
+        while True:
+            page = await self.list_all_stream_keys(limit=limit, cursor=cursor, sort=sort, search=search)
+            for entry in page["keys"]:
                 yield entry
             cursor = page["next"]
             if cursor is None:
@@ -1172,6 +1283,24 @@ class Rest:
         """Mute sources of a participant until a host releases them."""
         answer: types.Done = await self._connection.request_json(
             "POST", f"/api/v1/meetings/{_quoted(meeting)}/participants/{_quoted(participant)}/mute", body=body
+        )
+        return answer
+
+    async def unmute_participant(self, meeting: str, participant: str, body: types.UnmuteSource) -> types.Done:
+        """Release a source that a host muted: one's own, if the meeting's participants may unmute themselves."""
+        answer: types.Done = await self._connection.request_json(
+            "POST", f"/api/v1/meetings/{_quoted(meeting)}/participants/{_quoted(participant)}/unmute", body=body
+        )
+        return answer
+
+    async def rename_participant(
+        self, meeting: str, participant: str, body: types.RenameParticipant
+    ) -> types.Participant:
+        """Change a name in the meeting: one's own, if the meeting permits it; hosts change
+        anybody's. Everyone is told.
+        """
+        answer: types.Participant = await self._connection.request_json(
+            "PUT", f"/api/v1/meetings/{_quoted(meeting)}/participants/{_quoted(participant)}/name", body=body
         )
         return answer
 

@@ -343,6 +343,8 @@ class ChangedSettings(TypedDict):
     may_share: NotRequired[bool | None]
     may_chat: NotRequired[bool | None]
     may_record: NotRequired[bool | None]
+    may_unmute: NotRequired[bool | None]
+    may_rename: NotRequired[bool | None]
     consent: NotRequired[Literal["ask", "implied", "required"] | None]
     recording_notice: NotRequired[Literal["en", "none", "zh-CN"] | None]
     captions: NotRequired[bool | None]
@@ -710,7 +712,7 @@ class Joined(TypedDict):
     `whep_url`, within 60 s. `webtransport` is an alternative to `signaling_url` that connects
     faster; null if there is none. `participant_token` is a guest's bearer token for this meeting's
     REST routes; null for users. With `start_muted` a client starts with its microphone muted; the
-    participant can unmute it.
+    participant can unmute it, unless a host must.
     """
 
     meeting: MeetingSummary
@@ -850,6 +852,25 @@ class Meeting(TypedDict):
     ended_at: str | None
 
 
+class MeetingKey(TypedDict):
+    """A stream key of any meeting; `owner` is the host's user name."""
+
+    id: str
+    name: str
+    role: Literal["publish", "watch"]
+    meeting: str
+    title: str
+    owner: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class MeetingKeys(TypedDict):
+    keys: list[MeetingKey]
+    next: str | None
+
+
 class MeetingPage(TypedDict):
     """`next` is the cursor of the next page, null at the end."""
 
@@ -858,16 +879,18 @@ class MeetingPage(TypedDict):
 
 
 class MeetingSettings(TypedDict):
-    """`may_*` are rights of participants who are not hosts; hosts have all of them. `consent` is
-    the policy on being recorded: everyone is asked (`ask`), joining gives consent until it is
-    withdrawn (`implied`), or nobody can attend without consent (`required`). With a
-    `recording_notice`, everyone hears a tone and a sentence in that language when recording begins,
-    or when they join later. `codec` is the video codec that browsers send; they add VP8 if somebody
-    cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted. `broadcast`
-    starts a broadcast automatically when the meeting begins, if it has outputs. In a `webinar`,
-    newcomers join as viewers; a host makes them participants to let them speak. Recordings are
-    deleted `keep_recordings_days` after their start, or when the server deletes them if that is
-    null.
+    """`may_*` are rights of participants who are not hosts; hosts have all of them. With
+    `may_unmute`, participants may turn on again what a host muted; without it, all microphones but
+    those of hosts are muted until a host releases them. `may_rename` lets participants change their
+    own names. `consent` is the policy on being recorded: everyone is asked (`ask`), joining gives
+    consent until it is withdrawn (`implied`), or nobody can attend without consent (`required`).
+    With a `recording_notice`, everyone hears a tone and a sentence in that language when recording
+    begins, or when they join later. `codec` is the video codec that browsers send; they add VP8 if
+    somebody cannot decode it. `mute_on_entry` asks clients of all but hosts to start muted.
+    `broadcast` starts a broadcast automatically when the meeting begins, if it has outputs. In a
+    `webinar`, newcomers join as viewers; a host makes them participants to let them speak.
+    Recordings are deleted `keep_recordings_days` after their start, or when the server deletes them
+    if that is null.
     """
 
     guests: bool
@@ -878,6 +901,8 @@ class MeetingSettings(TypedDict):
     may_share: bool
     may_chat: bool
     may_record: bool
+    may_unmute: bool
+    may_rename: bool
     consent: Literal["ask", "implied", "required"]
     recording_notice: Literal["en", "none", "zh-CN"]
     captions: bool
@@ -1004,6 +1029,21 @@ class Notifications(TypedDict):
 
 class OfMeeting(TypedDict):
     meeting: str
+
+
+class OpenInvitation(TypedDict):
+    """An invitation to register that nobody has used. `email` is the only address that may, null if any may."""
+
+    id: str
+    email: str | None
+    created_by: str | None
+    created_at: str
+    expires_at: str
+
+
+class OpenInvitations(TypedDict):
+    invitations: list[OpenInvitation]
+    next: str | None
 
 
 class OpenShared(TypedDict):
@@ -1357,6 +1397,10 @@ class RemoveParticipant(TypedDict):
     """`ban` also prevents the account from returning."""
 
     ban: NotRequired[bool]
+
+
+class RenameParticipant(TypedDict):
+    name: str
 
 
 class Replayed(TypedDict):
@@ -1891,6 +1935,12 @@ class UndoEmail(TypedDict):
 
     token: str
     password: str
+
+
+class UnmuteSource(TypedDict):
+    """A source that a host muted."""
+
+    source: Source
 
 
 class UpcomingMeeting(TypedDict):

@@ -23,7 +23,7 @@ SUMMARY = {
 USER = {"id": "u1", "username": "ada", "display_name": "Ada", "role": "user"}
 MEETING = SUMMARY | {"created_at": "2026-11-25T10:00:00Z", "scheduled_start": None}
 SETTINGS = {"locked": False, "lobby": True, "mute_on_entry": False, "webinar": False}
-SETTINGS |= {"may_share": True, "may_chat": True, "may_record": False}
+SETTINGS |= {"may_share": True, "may_chat": True, "may_record": False, "may_unmute": True, "may_rename": True}
 RECORDING = {
     "id": "r1",
     "meeting": "m1",

@@ -124,6 +124,18 @@ ADMINISTRATION: dict[str, Any] = {
         {"id": "a1", "name": "Booking system", "scopes": ["admissions:write"], "user_id": "u2", "username": "grace",
          "created_at": _AT, "expires_at": None, "last_used_at": _AT},
     ], "next": None},
+    "/admin/invitations": {"invitations": [
+        {"id": "i1", "email": "katherine@example.org", "created_by": "ada", "created_at": _AT, "expires_at": _AT},
+        {"id": "i2", "email": None, "created_by": "ada", "created_at": _AT, "expires_at": _AT},
+    ], "next": None},
+    "/admin/users/u2/sessions": {"sessions": [
+        {"id": "s1", "user_agent": "Firefox 150", "address": "192.0.2.7", "created_at": _AT, "last_used_at": _AT,
+         "current": False},
+    ], "next": None},
+    "/admin/stream-keys": {"keys": [
+        {"id": "k1", "name": "Front door camera", "role": "publish", "meeting": "m1", "title": "Design review",
+         "owner": "grace", "created_at": _AT, "expires_at": None, "last_used_at": _AT},
+    ], "next": None},
     "/admin/livekit-keys": {"keys": [
         {"id": "APIk3fX9sLq2VbT7wYz", "name": "Telehealth app", "configured": False, "created_at": _AT,
          "last_used_at": None, "secret": None},

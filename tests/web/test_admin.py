@@ -18,6 +18,21 @@ DELIVERY = {
 }  # fmt: skip
 
 
+async def _oversee(view: Page, server: ScriptedServer) -> None:
+    """Withdraw an invitation, and end a session of an account."""
+    for path in ("/admin/invitations/i1", "/admin/users/u2/sessions/s1"):
+        server.answers["DELETE", path] = (200, {})
+    invitations = view.get_by_role("table", name="Open invitations")
+    await expect(invitations).to_contain_text("katherine@example.org")
+    await invitations.get_by_role("button", name="Withdraw the invitation").first.click()
+    async with view.expect_response("**/admin/invitations/i1"):
+        await view.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await view.get_by_role("button", name="Sessions of Grace").click()
+    async with view.expect_response("**/sessions/s1"):
+        await view.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+    await view.get_by_role("dialog").get_by_role("button", name="Close").click()
+
+
 async def test_administrators_ban_end_and_deliver_again(view: Page, server: ScriptedServer) -> None:
     server.answers.update({("GET", path): (200, answer) for path, answer in ADMINISTRATION.items()})
     server.answers["GET", "/users/profile"] = (200, USER | {"role": "admin"})
@@ -33,12 +48,14 @@ async def test_administrators_ban_end_and_deliver_again(view: Page, server: Scri
     await view.goto(f"{server.url}/admin")
     await expect(view.locator(".health")).to_contain_text("Media nodes do not respond: sfu-2")
     await view.get_by_role("link", name="People").click()
-    await expect(view.locator("tbody tr")).to_have_count(2)
+    people = view.get_by_role("table", name="People").locator("tbody tr")
+    await expect(people).to_have_count(2)
     assert await view.locator("tbody b").count() == 0
+    await _oversee(view, server)
     await view.get_by_role("button", name="Ban Grace").click()
     await view.get_by_role("dialog").get_by_role("button", name="Ban", exact=True).click()
     await view.get_by_role("searchbox").fill("gra")
-    await expect(view.locator("tbody tr")).to_have_count(2)
+    await expect(people).to_have_count(2)
     await fits(view)
     await view.get_by_role("link", name="Meetings", exact=True).last.click()
     await view.get_by_role("button", name="End Design review for everybody").first.click()

@@ -162,10 +162,64 @@ async def test_attendees_turn_on_nothing_until_they_may_speak(view: Page, server
 
 async def test_a_host_s_mute_shows_on_the_own_button(view: Page, server: ScriptedServer) -> None:
     session = await enter(view, server)
-    await session.send(signaling.GrantsChanged(grants=Grants(muted=(Source.MICROPHONE,))))
+    await session.send(signaling.GrantsChanged(grants=Grants(muted=(Source.MICROPHONE,), unmute=False)))
     await expect(view.locator("[data-action=microphone]")).to_have_attribute("title", "Muted by a host (m)")
     await view.keyboard.press("m")
     await expect(view.get_by_text("A host muted you.")).to_be_visible()
+
+    # Where participants may unmute themselves, the microphone is on as soon as the media server knows.
+    unmute = ("POST", "/meetings/m1/participants/p1/unmute")
+    server.answers[unmute] = (200, {})
+    await session.send(signaling.GrantsChanged(grants=Grants(muted=(Source.MICROPHONE,))))
+    async with view.expect_response("**/unmute"):
+        await view.get_by_role("button", name="Unmute").click()
+    assert (*unmute, {"source": "microphone"}) in server.requests
+    await expect(view.locator("[data-action=microphone]")).to_have_attribute("aria-pressed", "false")
+    await session.send(signaling.GrantsChanged(grants=Grants()))
+    await expect(view.locator("[data-action=microphone]")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_people_rename_themselves_where_they_may(view: Page, server: ScriptedServer) -> None:
+    session = await enter(view, server)
+    renamed = ("PUT", "/meetings/m1/participants/p1/name")
+    server.answers[renamed] = (200, {})
+    await view.keyboard.press("p")
+    await view.get_by_role("button", name="Change your name").click()
+    await view.get_by_role("textbox", name="Your name").fill("Ada <b>Lovelace</b>")
+    async with view.expect_response("**/name"):
+        await view.get_by_role("button", name="Save").click()
+    assert (*renamed, {"name": "Ada <b>Lovelace</b>"}) in server.requests
+    own = signaling_values.ParticipantInfo(participant="p1", name="Ada <b>Lovelace</b>")
+    await session.send(signaling.ParticipantUpdated(participant=own))
+    await expect(view.locator(".tile-self")).to_contain_text("Ada <b>Lovelace</b> (you)")
+    await session.send(signaling.GrantsChanged(grants=Grants(rename=False)))
+    await expect(view.get_by_role("button", name="Change your name")).to_be_hidden()
+
+
+async def test_a_transcript_has_what_was_said_before_and_now(view: Page, server: ScriptedServer) -> None:
+    earlier = {
+        "utterance": "u0",
+        "participant": "p9",
+        "name": "Alan",
+        "text": "Hello <i>there</i>.",
+        "lang": "en",
+        "start_ms": 0,
+    }
+    server.answers["GET", "/meetings/m1/captions"] = (200, {"captions": [earlier]})
+    session = await enter(view, server)
+    await session.send(signaling.CaptionsChanged(state=signaling_values.CaptionsState(available=True)))
+    await expect(view.get_by_role("button", name="Transcript")).to_be_attached()
+    await view.keyboard.press("y")
+    lines = view.locator(".panel-transcript li")
+    await expect(lines).to_have_text(["0:00AlanHello <i>there</i>."])
+    for rev, text, start in ((1, "Hel", 5_000), (2, "Hello Alan.", 5_000)):
+        await session.send(
+            signaling.Caption(
+                v=1, meeting="m1", participant="p2", track="t2", utterance="u1", rev=rev, final=rev == 2,
+                start_ms=start, end_ms=start + 1, lang="en", text=text, model="m",
+            )
+        )  # fmt: skip
+    await expect(lines).to_have_text(["0:00AlanHello <i>there</i>.", "0:05Grace HopperHello Alan."])
 
 
 async def test_chat_is_text_whatever_it_holds(view: Page, server: ScriptedServer) -> None:

@@ -11,7 +11,7 @@ import { t } from './words.js';
 export function accountTop(context, user) {
   return top(context,
     h('a', { class: 'button top-meetings', href: '/', 'aria-current': current('/') }, t('account.meetings')),
-    user.role === 'admin' && wayTo('/admin', 'shield', t('admin.title')),
+    user.role === 'admin' && wayTo('/admin', 'shield', t('account.administration')),
     wayTo('/recordings', 'film', t('recordings.title')),
     h('a', { class: 'top-person', href: '/account', title: t('account.title'), 'aria-current': current('/account') }, person(user.id, user.display_name, user.avatar), h('span', {}, user.display_name)),
     iconButton('out', t('home.sign-out'), { onclick: () => void signOut(context) }));

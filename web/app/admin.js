@@ -43,7 +43,7 @@ export async function showAdmin(page, context) {
   page.replaceChildren(
     accountTop(context, user),
     h('main', { class: 'admin' },
-      h('nav', { class: 'admin-nav', 'aria-label': t('admin.title') }, ...Object.keys(SECTIONS).map((name) => h('a', {
+      h('nav', { class: 'admin-nav', 'aria-label': t('account.administration') }, ...Object.keys(SECTIONS).map((name) => h('a', {
         href: name === 'overview' ? '/admin' : `/admin/${name}`, 'aria-current': name === section ? 'page' : null,
       }, t(`admin.${name}`)))),
       h('div', { class: 'admin-section' }, h('h1', {}, t(`admin.${section}`)), ...SECTIONS[section](context.signal))),
@@ -95,7 +95,7 @@ function overview(signal) {
       { label: t('admin.state'), of: (node) => nodeState(node) },
       { label: t('admin.cpu'), kind: 'number', of: ({ cpu }) => cpu.toLocaleString(undefined, { style: 'percent' }) },
       { label: t('admin.rooms'), kind: 'number', of: ({ rooms }) => String(rooms) },
-      { label: t('people.label'), kind: 'number', of: ({ participants }) => String(participants) },
+      { label: t('admin.participants'), kind: 'number', of: ({ participants }) => String(participants) },
     ],
     load: async () => ({ rows: (await rest.get('/admin/nodes')).nodes, next: null }),
   });
@@ -142,6 +142,7 @@ function people(signal) {
     const name = user.display_name;
     const role = user.role === 'admin' ? 'user' : 'admin';
     return [
+      iconButton('clock', t('admin.sessions-of', { name }), { 'aria-haspopup': 'dialog', onclick: async () => void (await import('./oversight.js')).showSessions(user) }),
       iconButton('shield', t(`admin.make-${role}`, { name }), { onclick: () => void sure(t(`admin.make-${role}`, { name }), t('admin.make-text'), t('proof.action'), () => table.act(() => rest.put(at, { role }))) }),
       user.state === 'active'
         ? iconButton('ban', t('admin.ban', { name }), { onclick: () => void sure(t('admin.ban', { name }), t('admin.ban-text'), t('admin.ban-action'), () => table.act(() => rest.post(`${at}/ban`))) })
@@ -149,6 +150,13 @@ function people(signal) {
       iconButton('trash', t('admin.delete', { name }), { onclick: () => void sure(t('admin.delete', { name }), t('admin.delete-text'), t('action.delete'), () => table.act(() => rest.delete(at))) }),
     ];
   }
+  const invitations = h('div', {});
+  void import('./oversight.js').then(({ openInvitations }) => {
+    const list = openInvitations();
+    invitations.append(...list.elements);
+    invited = list.refresh;
+  });
+  let invited = () => {};
   const find = h('input', {
     class: 'input', type: 'search', 'aria-label': t('admin.search'), placeholder: t('admin.search'), maxlength: 200, autocomplete: 'off',
   });
@@ -157,7 +165,7 @@ function people(signal) {
     void table.refresh();
   });
   void table.refresh();
-  return [h('div', { class: 'admin-tools' }, find, h('button', { type: 'button', class: 'button', onclick: () => void invite() }, icon('invite'), t('admin.invite'))), table.element];
+  return [h('div', { class: 'admin-tools' }, find, h('button', { type: 'button', class: 'button', onclick: () => void invite().finally(() => invited()) }, icon('invite'), t('admin.invite'))), table.element, invitations];
 }
 
 function invite() {
@@ -193,7 +201,7 @@ function meetings(signal) {
       { label: t('home.title'), kind: 'main', of: (room) => link(room.meeting, room.title) },
       { label: t('admin.since'), of: (room) => dateTime(room.opened_at) },
       { label: t('admin.node'), of: (room) => room.node },
-      { label: t('people.label'), kind: 'number', of: (room) => String(room.participants) },
+      { label: t('admin.participants'), kind: 'number', of: (room) => String(room.participants) },
       { label: t('admin.tracks'), kind: 'number', of: (room) => String(room.tracks) },
       { label: t('admin.recorded'), of: (room) => (room.recording ? t('admin.yes') : '') },
       { label: t('admin.actions'), kind: 'actions', of: (room) => end({ id: room.meeting, title: room.title }, live) },
@@ -207,7 +215,7 @@ function meetings(signal) {
       { label: t('home.title'), kind: 'main', of: (meeting) => link(meeting.id, meeting.title) },
       { label: t('admin.state'), of: (meeting) => h('span', { class: `status status-${meeting.status}` }, t(`meeting.status-${meeting.status}`)) },
       { label: t('admin.since'), of: (meeting) => dateTime(meeting.created_at) },
-      { label: t('people.label'), kind: 'number', of: (meeting) => String(meeting.participants) },
+      { label: t('admin.participants'), kind: 'number', of: (meeting) => String(meeting.participants) },
       { label: t('admin.actions'), kind: 'actions', of: (meeting) => (meeting.status === 'ended' ? '' : end(meeting, all)) },
     ],
     load: async (cursor) => {
@@ -280,7 +288,9 @@ function keys() {
     },
   });
   void table.refresh();
-  return [table.element, ...livekitKeys()];
+  const streams = h('div', {});
+  void import('./oversight.js').then(({ streamKeys }) => streams.append(...streamKeys()));
+  return [table.element, streams, ...livekitKeys()];
 }
 
 function webhooks() {

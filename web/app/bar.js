@@ -13,6 +13,7 @@ const BUTTONS = [
   { action: 'captions', symbol: 'captions', label: 'bar.captions' },
   { action: 'chat', symbol: 'chat', label: 'bar.chat' },
   { action: 'people', symbol: 'people', label: 'bar.people-plain' },
+  { action: 'transcript', symbol: 'file', label: 'transcript.title' },
   { action: 'activities', symbol: 'activities', label: 'bar.activities' },
   { action: 'notes', symbol: 'notes', label: 'bar.notes' },
   { action: 'board', symbol: 'board', label: 'bar.board' },
@@ -23,7 +24,7 @@ const BUTTONS = [
   { action: 'leave', symbol: 'leave', label: 'bar.leave' },
 ];
 /** Actions in a second row, which the "more" button opens on a narrow screen. */
-const SECONDARY = new Set(['react', 'captions', 'people', 'activities', 'notes', 'board', 'layout', 'record', 'devices', 'help']);
+const SECONDARY = new Set(['react', 'captions', 'transcript', 'people', 'activities', 'notes', 'board', 'layout', 'record', 'devices', 'help']);
 
 export class Bar {
   element;

@@ -32,11 +32,12 @@
   if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
   if (contrast === 'more' || matchMedia('(prefers-contrast: more)').matches) root.dataset.contrast = 'more';
 
-  /** @type {{languages: Record<string, string>, main: string[], routes: Record<string, string[]>}|null} */
+  /** @type {{languages: Record<string, {first: string, admin: string}>, main: string[], routes: Record<string, string[]>}|null} */
   const files = typeof PRELOADS === 'undefined' ? null : PRELOADS;
   if (files) {
     const route = Object.entries(files.routes).find(([pattern]) => new RegExp(pattern).test(location.pathname));
-    for (const href of [...files.main, files.languages[root.lang], ...(route?.[1] ?? [])]) {
+    const words = files.languages[root.lang][location.pathname.startsWith('/admin') ? 'admin' : 'first'];
+    for (const href of [...files.main, words, ...(route?.[1] ?? [])]) {
       document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href }));
     }
   }

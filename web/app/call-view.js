@@ -6,12 +6,13 @@ import { Bar } from './bar.js';
 import { Captions } from './captions.js';
 import { Chat } from './chat.js';
 import { ConnectionView } from './connection-view.js';
-import { ask, showHelp } from './dialogs.js';
+import { ask } from './dialogs.js';
 import { h, setText } from './dom.js';
-import { duration, sentenceOf } from './format.js';
+import { duration, listed, sentenceOf } from './format.js';
 import { canFloat, float } from './floating.js';
 import { ReactionRow } from './gestures.js';
 import { icon } from './icons.js';
+import { mediaSession } from './media-session.js';
 import { MutedSpeech } from './muted-speech.js';
 import { badge, stayAwake } from './on-device.js';
 import { People } from './people.js';
@@ -30,6 +31,7 @@ const PANELS = {
   activities: async () => (await import('./activities.js')).ActivitiesPanel,
   notes: async () => (await import('./notes.js')).NotesPanel,
   board: async () => (await import('./board.js')).BoardPanel,
+  transcript: async () => (await import('./live-transcript.js')).TranscriptPanel,
 };
 
 export class CallView {
@@ -52,6 +54,8 @@ export class CallView {
   /** @type {import('./statistics-view.js').StatisticsView|null} */
   #figures = null;
   #showsFigures = false;
+  /** @type {(state: {microphone: boolean, camera: boolean}) => void} */
+  #outside = () => undefined;
   /** Ends with our stay in a room of the meeting. */
   #place = new AbortController();
   #placeId;
@@ -61,6 +65,9 @@ export class CallView {
   #sharing = h('div', { class: 'banner banner-sharing', hidden: true }, icon('screen'), h('p', {}, t('call.sharing')),
     h('button', { type: 'button', class: 'button small', onclick: () => void this.#act('screen') }, t('call.sharing-stop')));
   #lobbyNotice = h('div', { class: 'banner banner-waiting', role: 'status', hidden: true }, icon('people'), h('p', {}, t('call.waiting')));
+  #differs = h('p');
+  #differing = h('div', { class: 'banner banner-differs', role: 'status', hidden: true }, icon('warning'), this.#differs);
+  #picture;
   #alone = h('div', { class: 'alone', hidden: true }, h('p', {}, t('invite.alone')),
     h('button', { type: 'button', class: 'button primary', onclick: () => void this.#invite() }, icon('invite'), t('invite.action')));
   #recordingBusy = false;
@@ -89,13 +96,13 @@ export class CallView {
     this.#reactions = new ReactionRow(room, changed);
     this.#mutedSpeech = new MutedSpeech(signal, () => toast(t('call.speaking-muted')));
     this.#tiles = new Tiles(call, { signal, showPeople: () => this.openPanel('people'), firstFrame: () => performance.mark('parley:first-frame') });
+    this.#picture = h('div', { class: 'call-picture' }, this.#tiles.element, this.#alone, this.#captions.element, this.#reactions.element);
     this.element = h('main', { class: 'call' },
       h('header', { class: 'call-head' }, this.#title, recording.badge, this.#clock, this.#timer.element, call.encryption?.code && seal(call.encryption.code), connection.element),
-      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#people.breakouts.banner, this.#people.breakouts.message, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
-      h('div', { class: 'call-body' }, h('div', { class: 'call-picture' }, this.#tiles.element, this.#alone, this.#captions.element, this.#reactions.element),
-        this.#chat.element, this.#people.element, this.#panels),
+      h('div', { class: 'banners' }, this.#lobbyNotice, connection.banner, this.#differing, this.#people.breakouts.banner, this.#people.breakouts.message, recording.element, this.#analysis, this.#sharing, this.#soundBlocked),
+      h('div', { class: 'call-body' }, this.#picture, this.#chat.element, this.#people.element, this.#panels),
       this.#bar.element);
-    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-updated', 'participant-left', 'connection', 'shared']) {
+    for (const type of ['grants', 'local-changed', 'recording', 'captions-state', 'participant-joined', 'participant-updated', 'participant-left', 'connection', 'shared', 'track-media', 'track-changed']) {
       room.addEventListener(type, changed, { signal });
     }
     for (const state of [media, call.chat, view]) state.addEventListener('change', changed, { signal });
@@ -103,6 +110,7 @@ export class CallView {
     this.#soundBlocked.addEventListener('click', () => void this.#hear());
     addEventListener('keydown', (event) => this.#key(event), { signal });
     stayAwake(signal);
+    this.#outside = mediaSession(signal, (action) => void this.#act(action), 'documentPictureInPicture' in globalThis);
     pushToTalk(media, () => room.participant !== '' && !room.grants.muted.includes('microphone'), signal);
     const timer = setInterval(() => this.#tick(), 1000);
     signal.addEventListener('abort', () => clearInterval(timer));
@@ -163,7 +171,7 @@ export class CallView {
 
   /** @param {string} action */
   async #act(action) {
-    const { room, publishing, view, media, audio, meeting } = this.#call;
+    const { room, publishing, view, media, meeting } = this.#call;
     switch (action) {
       case 'microphone':
         return publishing.toggleMicrophone();
@@ -178,9 +186,9 @@ export class CallView {
         this.#reactions.show(!this.#reactions.shown);
         return this.update();
       case 'layout':
-        return void (await (await import('./view-dialog.js')).showView(view, { fullScreen: () => void fullScreen(), pictureInPicture: canFloat() ? () => void this.#float() : null, translation: this.#call.translation }));
+        return void (await (await import('./view-dialog.js')).showView(view, { fullScreen: () => void fullScreen(), pictureInPicture: canFloat() ? () => void this.float() : null, translation: this.#call.translation }));
       case 'float':
-        return this.#float();
+        return this.float();
       case 'full-screen':
         return fullScreen();
       case 'page-next':
@@ -196,18 +204,25 @@ export class CallView {
         return this.openPanel(view.panel === action ? '' : action);
       case 'notes':
       case 'board':
+      case 'transcript':
         return meeting.e2ee ? undefined : this.openPanel(view.panel === action ? '' : action);
       case 'record':
         return this.#record();
       case 'devices':
-        return void (await (await import('./settings.js')).showSettings(media, (id) => void audio.setSpeaker(id).catch(() => undefined), () => this.#call.again(), room.captions.available && !meeting.e2ee ? this.#call : null));
+        return this.openSettings();
       case 'effects':
         return media.support.devices ? void (await (await import('./effects-dialog.js')).showEffects(media)) : undefined;
       case 'help':
-        return void (await showHelp());
+        return void (await (await import('./shortcut-sheet.js')).showShortcuts());
       default:
         return this.#leave();
     }
+  }
+
+  async openSettings() {
+    const { room, media, audio, meeting } = this.#call;
+    const { showSettings } = await import('./settings.js');
+    await showSettings(media, (id) => void audio.setSpeaker(id).catch(() => undefined), () => this.#call.again(), room.captions.available && !meeting.e2ee ? this.#call : null);
   }
 
   /** Show the invitation. Parts that a call needs rarely are loaded on demand. */
@@ -216,7 +231,8 @@ export class CallView {
     await showInvite(this.#call.meeting, { phones: this.#call.room.grants.host });
   }
 
-  async #float() {
+  /** Show the call in a small window. */
+  async float() {
     try {
       await float(this.#call, { signal: this.#closed.signal, act: (action) => void this.#act(action), stateOf: (action) => this.#bar.stateOf(action) });
     } catch {
@@ -350,6 +366,8 @@ export class CallView {
         return hold('camera', action === 'stop-video');
       case 'spotlight':
         return rest.put(`${at}/spotlight`, { participant: room.shared.spotlight === participant.id ? null : participant.id });
+      case 'rename':
+        return (await import('./rename.js')).showRename(participant.name, (name) => rest.renameParticipant(here, participant.id, name));
       case 'mute-all':
         return rest.muteAll(here);
       case 'admit':
@@ -379,6 +397,15 @@ export class CallView {
     return activities > view.seen ? 1 : 0;
   }
 
+  /** Name the people whose frames do not decrypt. */
+  #showDiffering() {
+    const { room, differing } = this.#call;
+    const names = new Set([...room.roster.tracks.values()].filter(({ mediaTrack, muted }) => mediaTrack && !muted && differing.has(mediaTrack.id))
+      .map(({ participant }) => room.roster.participants.get(participant)?.name ?? t('person.somebody')));
+    this.#differing.hidden = names.size === 0;
+    if (names.size > 0) setText(this.#differs, t('seal.differs', { names: listed([...names]) }));
+  }
+
   /** Show the current state. */
   update() {
     const { room, media, view, meeting, place, waits } = this.#call;
@@ -391,6 +418,9 @@ export class CallView {
     this.#lobbyNotice.hidden = !waits;
     this.element.dataset.waits = waits ? 'yes' : 'no';
     if (this.#captions.shown !== view.captions) this.#captions.show(view.captions);
+    // The pictures leave room for captions, which then cover nobody.
+    Object.assign(this.#picture.dataset, { captions: view.captions ? view.captionsAt : 'off', size: view.captionsSize });
+    this.#showDiffering();
     /** @param {import('/sdk/parley.js').RemoteTrack['source']} source */
     const may = (source) => !joined || grants.publish.includes(source);
     const microphone = media.microphone !== null && media.microphoneOn;
@@ -399,7 +429,7 @@ export class CallView {
     const watches = joined && grants.publish.length === 0;
     bar.set('microphone', {
       hidden: watches,
-      on: microphone, symbol: microphone ? 'mic' : 'mic-off', label: t(grants.muted.includes('microphone') ? 'bar.muted-by-host' : microphone ? 'bar.mute' : 'bar.unmute'),
+      on: microphone, symbol: microphone ? 'mic' : 'mic-off', label: t(grants.muted.includes('microphone') && !grants.unmute ? 'bar.muted-by-host' : microphone ? 'bar.mute' : 'bar.unmute'),
       disabled: !may('microphone') || !media.support.devices, alert: !microphone,
     });
     bar.set('camera', {
@@ -407,6 +437,7 @@ export class CallView {
       on: media.camera !== null, symbol: media.camera ? 'camera' : 'camera-off', label: t(media.camera ? 'bar.camera-stop' : 'bar.camera-start'),
       disabled: !may('camera') || !media.support.devices, alert: !media.camera,
     });
+    this.#outside({ microphone, camera: media.camera !== null });
     const sharing = room.local('screen') !== null;
     this.#sharing.hidden = !sharing;
     bar.set('screen', { on: sharing, label: t(sharing ? 'bar.screen-stop' : 'bar.screen'), disabled: !may('screen'), hidden: watches || !media.support.screen });
@@ -419,6 +450,7 @@ export class CallView {
     bar.set('chat', { on: view.panel === 'chat', label: t('bar.chat'), count: this.#call.chat.unread });
     bar.set('activities', { on: view.panel === 'activities', label: t('bar.activities'), disabled: !joined, count: this.#freshActivities() });
     // Everything that the server keeps of a meeting is readable to it: there is none where it must not read.
+    bar.set('transcript', { on: view.panel === 'transcript', label: t('transcript.title'), disabled: !joined, hidden: !captions.available || meeting.e2ee });
     for (const name of ['notes', 'board']) bar.set(name, { on: view.panel === name, label: t(`bar.${name}`), disabled: !joined, hidden: meeting.e2ee });
     this.#badge(this.#call.chat.unread + this.#people.waiting);
     bar.set('people', { on: view.panel === 'people', label: t('bar.people', { count: Math.max(1, roster.participants.size) }), count: this.#people.waiting });

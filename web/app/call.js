@@ -4,8 +4,11 @@ import { CallAvatars } from './call-avatars.js';
 import { CallView } from './call-view.js';
 import { ChatLog } from './chat-log.js';
 import { RECORDING, captionsConsent, modelReads } from './consents.js';
-import { codeOf, refusal, sentenceOf } from './format.js';
+import { watchDevices } from './device-watch.js';
+import { canFloat } from './floating.js';
+import { codeOf, duration, refusal, sentenceOf } from './format.js';
 import { announcePeople } from './notices.js';
+import { noticeSleep } from './on-device.js';
 import { attendance, preferences, remember, rememberAttendance } from './preferences.js';
 import { Publishing } from './publishing.js';
 import { rest } from './session.js';
@@ -49,6 +52,8 @@ export class Call {
   answered;
   /** Our consent to captions, null if we were not asked. @type {boolean|null} */
   captioned;
+  /** The ids of MediaStreamTracks that do not decrypt: their senders typed another passphrase. @type {Set<string>} */
+  differing = new Set();
   /** The actions that have a button in the bar; null: all. @type {Set<string>|null} */
   buttons;
   /** Our name, once the server has told it. */
@@ -98,12 +103,14 @@ export class Call {
         },
       }),
     });
-    this.publishing = new Publishing(this.room, media, signal);
+    this.publishing = new Publishing(this.room, media, { signal, unmute: (source) => rest.unmuteParticipant(this.place.id, this.room.participant, source) });
     this.audio = new AudioOutput(this.room);
     void options.offer?.then((offer) => this.#learn(offer));
     this.chat = new ChatLog(this.room, signal);
     this.avatars = new CallAvatars(this);
     announcePeople(this.room, signal);
+    watchDevices(media, this.room, { setSpeaker: (id) => this.audio.setSpeaker(id), settings: () => this.#shown?.openSettings(), signal });
+    noticeSleep(signal, (ms) => toast(t('call.slept', { time: duration(ms) }), 'problem', canFloat() ? { label: t('view.pip'), act: () => this.#shown?.float() } : undefined));
     this.#listen();
     this.#show();
     // Exposed for the console and for measurements, which read statistics from it.
@@ -197,7 +204,8 @@ export class Call {
     const { meeting, entry } = this.#options;
     const before = attendance(meeting.id);
     return {
-      ...(entry.name ? { name: entry.name } : {}),
+      // Later joins keep a name that was changed meanwhile.
+      ...(entry.name && !this.#entered ? { name: entry.name } : {}),
       ...(entry.passcode ? { passcode: entry.passcode } : {}),
       ...(before.rejoin_secret ? { rejoin_secret: before.rejoin_secret } : {}),
       ...(before.token ? { admission_token: before.token } : {}),
@@ -236,6 +244,16 @@ export class Call {
       this.#offerCaptions();
     }, { signal });
     room.addEventListener('captions-state', () => this.#offerCaptions(), { signal });
+    room.addEventListener('participant-updated', ({ detail: { id, name } }) => {
+      if (id !== room.participant || name === this.#ownName) return;
+      this.#ownName = name;
+      this.#show();
+      toast(t('people.renamed', { name }));
+    }, { signal });
+    this.encryption?.addEventListener('differs', ({ detail: { media, differs } }) => {
+      this.differing[differs ? 'add' : 'delete'](media);
+      this.view.emit('change');
+    }, { signal });
     room.addEventListener('problem', ({ detail }) => toast(refusal(detail.code, detail.detail), 'problem'), { signal });
     addEventListener('pagehide', () => room.leave(), { signal });
     signal.addEventListener('abort', () => {

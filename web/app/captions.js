@@ -29,6 +29,7 @@ export class Captions {
     this.#call = call;
     this.#room = room;
     this.#signal = signal;
+    moveBetween(this.element, view);
     const place = () => {
       Object.assign(this.element.dataset, { size: view.captionsSize, at: view.captionsAt });
       this.#translate();
@@ -114,4 +115,23 @@ export class Captions {
 /** The problem with captions, in the user's language. @param {string} sentence from the server @param {string} code of the problem, if any */
 function reasonOf(sentence, code) {
   return known(`captions.why-${code}`) ? t(`captions.why-${code}`) : sentence;
+}
+
+/** The reader drags the captions to the other edge of the picture. @param {HTMLElement} element @param {import('./view-state.js').ViewState} view */
+function moveBetween(element, view) {
+  element.addEventListener('pointerdown', (event) => {
+    if (event.button !== 0) return;
+    const start = event.clientY;
+    element.setPointerCapture(event.pointerId);
+    const end = new AbortController();
+    element.addEventListener('pointermove', ({ clientY }) => (element.style.translate = `0 ${clientY - start}px`), { signal: end.signal });
+    const drop = (/** @type {PointerEvent} */ { type, clientY }) => {
+      end.abort();
+      element.style.translate = '';
+      const { top = 0, height = 0 } = element.parentElement?.getBoundingClientRect() ?? {};
+      if (type === 'pointerup' && Math.abs(clientY - start) > height / 4) view.set({ captionsAt: clientY < top + height / 2 ? 'top' : 'bottom' });
+    };
+    element.addEventListener('pointerup', drop, { signal: end.signal });
+    element.addEventListener('pointercancel', drop, { signal: end.signal });
+  });
 }

@@ -50,7 +50,7 @@ export class ConnectionView {
   }
 
   #update() {
-    const { state, retryAt } = this.#room.connection;
+    const { state, retryAt, code } = this.#room.connection;
     this.element.dataset.state = state;
     if (this.#silent && state === 'connected') {
       this.element.dataset.state = 'reconnecting';
@@ -69,7 +69,7 @@ export class ConnectionView {
     const rests = state === 'connected' && this.#room.uplink.cameraRests;
     this.banner.hidden = state !== 'reconnecting' && state !== 'media-lost' && !isSilent && !rests;
     this.#retry.hidden = seconds < 1;
-    setText(this.#text, isSilent ? t('connection.silent-text') : rests ? t('connection.camera-rests') : sentence(state, seconds));
+    setText(this.#text, isSilent ? t('connection.silent-text') : rests ? t('connection.camera-rests') : sentence(state, seconds, code));
   }
 
   /**
@@ -119,8 +119,9 @@ function wordFor(quality) {
   return quality === 'unknown' ? t('connection.connected') : t(`connection.${quality}`);
 }
 
-/** @param {string} state @param {number} seconds */
-function sentence(state, seconds) {
+/** @param {string} state @param {number} seconds @param {string} [code] why */
+function sentence(state, seconds, code) {
+  if (code === 'moved') return t('connection.moved');
   if (state === 'media-lost') return t('connection.media-lost-text');
   return seconds > 0 ? t('connection.lost-soon', { seconds }) : t('connection.lost');
 }

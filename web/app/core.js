@@ -6,6 +6,7 @@ export * as avatars from './avatars.js';
 export * as brand from './brand.js';
 export * as consents from './consents.js';
 export * as copyLink from './copy-link.js';
+export * as dataTable from './data-table.js';
 export * as deviceChoices from './device-choices.js';
 export * as dialogs from './dialogs.js';
 export * as dom from './dom.js';

@@ -14,7 +14,7 @@ export class DataTable {
   #load;
   #body = h('tbody');
   #empty = h('p', { class: 'hint', hidden: true });
-  #more = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => void this.#next() }, t('admin.more'));
+  #more = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => void this.#next() }, t('action.more'));
   /** @type {any} the cursor of the next page */
   #cursor = null;
   /** Counts refreshes: a response to an earlier request is ignored. */

@@ -1,8 +1,6 @@
 /** Modal questions as native dialogs: the browser handles focus and Escape. */
 import { h } from './dom.js';
-import { check, iconButton } from './fields.js';
-import { preferences, remember } from './preferences.js';
-import { SHORTCUTS, keyName } from './shortcuts.js';
+import { iconButton } from './fields.js';
 import { t } from './words.js';
 
 /**
@@ -18,19 +16,6 @@ export function ask(title, text, answers) {
         type: 'button', class: `button ${answer.class ?? ''}`, onclick: () => dialog.close(answer.value),
       }, answer.label)),
       h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.cancel'))),
-  ]);
-}
-
-export function showHelp() {
-  const { shortcuts, pushToTalk } = preferences();
-  return show((dialog) => [
-    h('h2', {}, t('shortcut.title')),
-    check(t('shortcut.letters'), t('shortcut.letters-hint'), shortcuts, (on) => remember({ shortcuts: on })).element,
-    check(t('shortcut.push-to-talk'), t('shortcut.push-to-talk-hint'), pushToTalk, (on) => remember({ pushToTalk: on })).element,
-    h('dl', { class: 'shortcuts' }, ...SHORTCUTS.flatMap(({ key, action }) => [
-      h('dt', {}, h('kbd', {}, keyName(key))), h('dd', {}, t(`shortcut.${action}`)),
-    ])),
-    h('div', { class: 'row-actions' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('') }, t('action.close'))),
   ]);
 }
 

@@ -28,6 +28,11 @@ export function refusal(code, detail) {
   return t(known(`error.${code}`) ? `error.${code}` : 'error.other', { detail });
 }
 
+/** @param {string[]} names @returns {string} one text, as the language joins them */
+export function listed(names) {
+  return new Intl.ListFormat(language(), { type: 'conjunction' }).format(names);
+}
+
 /** @param {unknown} error @returns {string} the stable code of a refusal, '' for other errors */
 export function codeOf(error) {
   return error instanceof Error && 'code' in error ? String(error.code) : '';

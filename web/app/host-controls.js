@@ -14,11 +14,13 @@ const groups = () => [
     ['locked', t('host.locked'), t('host.locked-text')],
     ['lobby', t('host.lobby'), t('host.lobby-text')],
     ['mute_on_entry', t('host.mute_on_entry'), t('host.mute_on_entry-text')],
-    ['webinar', t('host.webinar'), t('host.webinar-text')],
+    ['webinar', t('home.webinar'), t('home.webinar-text')],
   ]],
   [t('host.may'), [
     ['may_share', t('host.may_share'), ''],
     ['may_chat', t('host.may_chat'), ''],
+    ['may_unmute', t('host.may_unmute'), t('host.may_unmute-text')],
+    ['may_rename', t('host.may_rename'), ''],
     ['may_record', t('host.may_record'), ''],
   ]],
 ];
@@ -80,6 +82,7 @@ export function showParticipantActions({ room, owner }, participant) {
     [owner && !participant.host, 'appoint', 'shield', t('people.appoint', { name })],
     [owner && participant.host, 'dismiss', 'shield', t('people.dismiss', { name })],
     [!participant.attendee && !participant.host, 'demote', 'people', t('people.demote', { name })],
+    [true, 'rename', 'edit', t('people.rename', { name })],
     [true, 'remove', 'remove', t('people.remove', { name }), true],
   ];
   return show((dialog) => [

@@ -2,7 +2,8 @@
  * The participant's devices: opened once, previewed, then published. Turning the camera off releases the device (its
  * light goes out); turning the microphone off only mutes it, so that unmuting is instant.
  *
- * Events: `change`.
+ * Events: `change`; `device-added` (MediaDeviceInfo[]) were plugged in; `device-lost` ({kind, label, replacement}): an open device was
+ * unplugged, `replacement` is the label of the one that is used instead, '' for none.
  */
 import { deviceProblem, listDevices, mediaSupport, openCamera, openMicrophone } from '/sdk/devices.js';
 import { Emitter } from '/sdk/emitter.js';
@@ -34,7 +35,7 @@ export class LocalMedia extends Emitter {
   /** Open the chosen devices in parallel; resolves once each is open or has failed. @param {boolean} [open] false to only list them */
   async start(open = true) {
     if (!this.support.devices) return;
-    navigator.mediaDevices.addEventListener('devicechange', () => void this.#list(), { signal: this.#listen.signal });
+    navigator.mediaDevices.addEventListener('devicechange', () => void this.#changedDevices(), { signal: this.#listen.signal });
     if (open) {
       this.starting = true;
       await Promise.all([this.openMicrophone(), this.cameraOn ? this.openCamera() : undefined]);
@@ -79,6 +80,18 @@ export class LocalMedia extends Emitter {
     this.microphoneOn = on;
     if (this.microphone) this.microphone.enabled = on;
     this.#changed();
+  }
+
+  /** True while the system withholds the camera's picture, as phones do in the background. */
+  get isCameraWithheld() {
+    return this.#cameraTrack?.muted ?? false;
+  }
+
+  /** Take the next camera, for example the other one of a phone. */
+  async nextCamera() {
+    const { cameras } = this.devices;
+    const at = cameras.findIndex(({ deviceId }) => deviceId === this.opened.camera);
+    if (cameras.length > 1) await this.choose('camera', cameras[(at + 1) % cameras.length].deviceId);
   }
 
   /** The device of each kind that is open, '' for none. */
@@ -129,7 +142,8 @@ export class LocalMedia extends Emitter {
       }
       this.problems[kind] = '';
       track.enabled = kind === 'camera' || this.microphoneOn;
-      track.addEventListener('ended', () => this.#unplugged(kind, track));
+      track.addEventListener('ended', () => void this.#unplugged(kind, track));
+      for (const type of ['mute', 'unmute']) track.addEventListener(type, () => this.#changed());
       if (kind === 'camera') await this.#show(track);
       else this.microphone = track;
       if (kind === 'camera' && !this.cameraOn) this.#give('camera');
@@ -171,13 +185,19 @@ export class LocalMedia extends Emitter {
     this.#changed();
   }
 
-  /** @param {'camera'|'microphone'} kind @param {MediaStreamTrack} track */
-  #unplugged(kind, track) {
+  /**
+   * Take another microphone instead of one that was unplugged, so that the others go on hearing us. The camera stays off: another one
+   * might show what should not be seen. @param {'camera'|'microphone'} kind @param {MediaStreamTrack} track
+   */
+  async #unplugged(kind, track) {
     if ((kind === 'camera' ? this.#cameraTrack : this.microphone) !== track) return;
     this.#give(kind);
     this.problems[kind] = t(`device.${kind}-lost`);
     if (kind === 'camera') this.cameraOn = false;
     this.#changed();
+    if (kind === 'microphone') await this.openMicrophone('');
+    if (this.#listen.signal.aborted) return;
+    this.emit('device-lost', { kind, label: track.label, replacement: kind === 'microphone' ? this.microphone?.label ?? '' : '' });
   }
 
   /** @param {'camera'|'microphone'} kind */
@@ -188,6 +208,15 @@ export class LocalMedia extends Emitter {
     this.#effect?.stop();
     this.#cameraTrack?.stop();
     this.#effect = this.#cameraTrack = null;
+  }
+
+  async #changedDevices() {
+    const all = () => [...this.devices.cameras, ...this.devices.microphones, ...this.devices.speakers];
+    const known = new Set(all().map(({ deviceId, kind }) => `${kind} ${deviceId}`));
+    await this.#list();
+    const added = all().filter(({ deviceId, kind }) => !known.has(`${kind} ${deviceId}`));
+    // Without names of devices, the page had no permission yet, and nothing is new.
+    if (known.size > 0 && added.length > 0) this.emit('device-added', added);
   }
 
   async #list() {

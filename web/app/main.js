@@ -4,7 +4,7 @@ import { brandName, foot } from './brand.js';
 import { h } from './dom.js';
 import { sentenceOf } from './format.js';
 import { registerWorker } from './installing.js';
-import { loadWords, t } from './words.js';
+import { loadMoreWords, loadWords, t } from './words.js';
 
 /**
  * The view for each address; a view is loaded when it is first shown.
@@ -13,7 +13,7 @@ import { loadWords, t } from './words.js';
 const ROUTES = [
   [/^\/$/, async () => (await import('./home.js')).showHome],
   [/^\/account\/?$/, async () => (await import('./account.js')).showAccount],
-  [/^\/admin(?:\/([a-z]+))?\/?$/, async () => (await import('./admin.js')).showAdmin],
+  [/^\/admin(?:\/([a-z]+))?\/?$/, async () => (await Promise.all([import('./admin.js'), loadMoreWords('admin')]))[0].showAdmin],
   [/^\/setup\/?$/, async () => (await import('./setup.js')).showSetup],
   [/^\/reset-password\/?$/, async () => (await import('./account-links.js')).showResetPassword],
   [/^\/undo-email\/?$/, async () => (await import('./account-links.js')).showUndoEmail],
@@ -102,7 +102,7 @@ document.addEventListener('click', (event) => {
   else navigate(anchor.getAttribute('href') ?? '/');
 });
 addEventListener('popstate', () => void route());
-await needed(loadWords());
+await needed(loadWords(location.pathname.startsWith('/admin') ? 'admin' : 'first'));
 void route().then(() => {
   dispatchEvent(new Event('parley:complete'));
   // Last: its requests are not needed by any screen.

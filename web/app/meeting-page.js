@@ -8,7 +8,7 @@ import { showPrejoin } from './prejoin.js';
 import { EarlySocket } from '/sdk/racing-socket.js';
 import { currentUser, rest } from './session.js';
 import { h } from './dom.js';
-import { t } from './words.js';
+import { loadMoreWords, t } from './words.js';
 
 /** Longer than a server takes that is well; later answers are used in the call only. */
 const OFFER_MS = 400;
@@ -58,7 +58,7 @@ function watches(meeting, given) {
 
 /** Load the scripts of a call while people check their picture. */
 function loadCall() {
-  const loading = import('./call.js');
+  const loading = Promise.all([import('./call.js'), loadMoreWords('whole')]);
   loading.catch(() => dispatchEvent(new Event('parley:incomplete')));
   return loading;
 }
@@ -82,7 +82,7 @@ function run(page, context, { meeting, user, media, given, offer, captions, toMo
   });
   /** @param {import('./prejoin.js').Entry} entry */
   const call = (entry) => stage(async (signal) => {
-    const { showCall } = await loading;
+    const [{ showCall }] = await loading;
     if (signal.aborted) return;
     const shown = showCall(page, {
       meeting, media, entry, given, offer, early: takeEarly, signal, refused: prejoin, over: (code, reason) => left(entry, code, reason),

@@ -1,4 +1,4 @@
-/** A call and its device: the screen stays on, and the icon of the installed app shows how much waits. */
+/** A call and its device: the screen stays on, sleep is noticed, and the icon of the installed app shows how much waits. */
 
 /** Keep the screen on until `signal` aborts. A browser ends that whenever the page is hidden. @param {AbortSignal} signal */
 export function stayAwake(signal) {
@@ -30,4 +30,35 @@ export function badge(signal) {
   };
   signal.addEventListener('abort', () => show(0));
   return show;
+}
+
+const TICK_MS = 1_000;
+/** Browsers slow down the timers of hidden pages to one a minute; a longer gap means that the page was frozen, or the device asleep. */
+const ASLEEP_MS = 75_000;
+
+/** Tell how long the browser or the device let this page sleep, once it is awake and seen. @param {AbortSignal} signal @param {(ms: number) => void} slept */
+export function noticeSleep(signal, slept) {
+  let before = Date.now();
+  let frozen = 0;
+  let asleep = 0;
+  const tell = () => {
+    if (asleep === 0 || document.visibilityState !== 'visible') return;
+    slept(asleep);
+    asleep = 0;
+  };
+  const timer = setInterval(() => {
+    const gap = Date.now() - before;
+    before = Date.now();
+    if (gap > ASLEEP_MS) asleep += gap;
+    tell();
+  }, TICK_MS);
+  document.addEventListener('freeze', () => (frozen = Date.now()), { signal });
+  document.addEventListener('resume', () => {
+    if (frozen > 0) asleep += Date.now() - frozen;
+    frozen = 0;
+    before = Date.now();
+    tell();
+  }, { signal });
+  document.addEventListener('visibilitychange', tell, { signal });
+  signal.addEventListener('abort', () => clearInterval(timer));
 }

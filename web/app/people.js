@@ -33,7 +33,7 @@ export class People {
    * @param {import('/sdk/parley.js').Room} room
    * @param {{signal: AbortSignal, name: string, meeting: string, open: () => void, close: () => void, invite: (() => void)|null, changed: () => void,
    *   avatars: import('./call-avatars.js').CallAvatars, owner: () => boolean,
-   *   act: (action: 'mute'|'release'|'mute-all'|'controls'|'more'|'promote'|'admit'|'deny', participant?: any) => Promise<void>}} options
+   *   act: (action: 'mute'|'release'|'mute-all'|'controls'|'more'|'rename'|'promote'|'admit'|'deny', participant?: any) => Promise<void>}} options
    */
   constructor(room, { signal, name, meeting, open, close, act, invite, changed, avatars, owner }) {
     this.#owner = owner;
@@ -96,9 +96,11 @@ export class People {
     const note = grants.host ? t(this.#owner() ? 'people.host' : 'people.co-host') : grants.publish.length === 0 ? t('people.attendee') : '';
     /** @param {string} source */
     const on = (source) => published.some((track) => track.source === source && !track.muted);
+    const self = { id: this.#room.participant, name: this.#name };
+    const rename = iconButton('edit', t('people.rename-own'), { 'data-person-action': 'rename', 'aria-haspopup': 'dialog', onclick: () => void this.#act('rename', self) });
     return this.#fill(h('li', { class: 'person' }), {
       id: this.#room.participant, picture: this.#avatars.of(this.#room.participant), name: this.#name, label: t('person.you', { name: this.#name }), note, microphone: on('microphone'), camera: on('camera'), attendee: grants.publish.length === 0,
-    });
+    }, null, ...(this.#room.participant && (grants.host || grants.rename) ? [rename] : []));
   }
 
   /** @param {import('/sdk/parley.js').Participant} participant */

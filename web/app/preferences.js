@@ -18,6 +18,8 @@ const DEFAULTS = {
   translation: '',
   /** Single-letter shortcuts in a call, and the space bar, which unmutes while it is held. */
   shortcuts: true,
+  /** Shortcuts need a modifier. */
+  shortcutsModifier: false,
   pushToTalk: true,
   /** Effects on the camera: see effects.js. */
   background: '',

@@ -3,6 +3,9 @@ import { toast } from './toasts.js';
 import { sentenceOf } from './format.js';
 import { t } from './words.js';
 
+/** The longest that the media server may take to learn that a source was released. */
+const RELEASE_MS = 3_000;
+
 export class Publishing {
   #room;
   #media;
@@ -11,8 +14,14 @@ export class Publishing {
   #queue = Promise.resolve();
   #signal;
 
-  /** @param {import('/sdk/parley.js').Room} room @param {import('./local-media.js').LocalMedia} media @param {AbortSignal} signal */
-  constructor(room, media, signal) {
+  #unmute;
+
+  /**
+   * @param {import('/sdk/parley.js').Room} room @param {import('./local-media.js').LocalMedia} media
+   * @param {{signal: AbortSignal, unmute: (source: string) => Promise<unknown>}} options `unmute` asks the server to release what a host muted
+   */
+  constructor(room, media, { signal, unmute }) {
+    this.#unmute = unmute;
     this.#room = room;
     this.#media = media;
     this.#signal = signal;
@@ -27,21 +36,43 @@ export class Publishing {
   }
 
   async toggleMicrophone() {
-    if (this.#room.grants.muted.includes('microphone')) {
-      toast(t('call.host-muted'));
-      return;
-    }
+    if (!await this.#released('microphone')) return;
     await this.#media.setMicrophone(!this.#media.microphoneOn || !this.#media.microphone);
     if (this.#media.microphoneOn && !this.#media.microphone) toast(this.#media.problems.microphone, 'problem');
   }
 
   async toggleCamera() {
-    if (this.#room.grants.muted.includes('camera')) {
-      toast(t('call.host-stopped-camera'));
-      return;
-    }
+    if (!await this.#released('camera')) return;
     await this.#media.setCamera(!this.#media.camera);
     if (this.#media.cameraOn && !this.#media.camera) toast(this.#media.problems.camera, 'problem');
+  }
+
+  /** Release a source that a host muted, where that is permitted. @param {'microphone'|'camera'} source @returns {Promise<boolean>} whether it may be turned on */
+  async #released(source) {
+    const held = () => this.#room.grants.muted.includes(source);
+    if (!held()) return true;
+    if (!this.#room.grants.unmute) {
+      toast(t(source === 'microphone' ? 'call.host-muted' : 'call.host-stopped-camera'));
+      return false;
+    }
+    try {
+      await this.#unmute(source);
+    } catch (error) {
+      toast(sentenceOf(error), 'problem');
+      return false;
+    }
+    // The media server learns of it from control: wait for that.
+    for (const ends = performance.now() + RELEASE_MS; held() && performance.now() < ends;) await new Promise((resolve) => this.#waits(resolve));
+    return !held();
+  }
+
+  /** @param {(value?: unknown) => void} resolve called at the next change of our grants, or after a while */
+  #waits(resolve) {
+    const timer = setTimeout(resolve, RELEASE_MS);
+    this.#room.addEventListener('grants', () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true, signal: this.#signal });
   }
 
   /** @param {() => Promise<{screen: MediaStreamTrack, audio: MediaStreamTrack|null}>} open */
@@ -77,7 +108,7 @@ export class Publishing {
     if (this.#signal.aborted) return;
     const { camera, microphone, microphoneOn } = this.#media;
     await this.#source('microphone', microphone, !microphoneOn);
-    await this.#source('camera', camera, false);
+    await this.#source('camera', camera, this.#media.isCameraWithheld);
   }
 
   /** @param {'microphone'|'camera'} source @param {MediaStreamTrack|null} mediaTrack @param {boolean} muted */

@@ -49,7 +49,7 @@ function fields(meeting, settings) {
   });
   const open = check(t('schedule.passcode-none'), '', false, (checked) => (passcode.input.disabled = checked));
   const muted = check(t('home.mute-on-entry'), t('home.mute-on-entry-text'), settings.mute_on_entry);
-  const webinar = check(t('host.webinar'), t('host.webinar-text'), settings.webinar);
+  const webinar = check(t('home.webinar'), t('home.webinar-text'), settings.webinar);
   const sealed = check(t('home.e2ee'), t('home.e2ee-text'), settings.e2ee);
   const live = check(t('home.broadcast'), t('home.broadcast-text'), settings.broadcast);
   const consent = choice(t('home.consent'), 'record', () => undefined);

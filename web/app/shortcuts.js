@@ -13,6 +13,7 @@ export const SHORTCUTS = [
   { key: 'h', action: 'hand' },
   { key: 'e', action: 'react' },
   { key: 'c', action: 'captions' },
+  { key: 'y', action: 'transcript' },
   { key: 't', action: 'chat' },
   { key: 'p', action: 'people' },
   { key: 'a', action: 'activities' },
@@ -36,15 +37,26 @@ export function keyOf(action) {
   return SHORTCUTS.find((shortcut) => shortcut.action === action)?.key ?? '';
 }
 
-/** @param {string} key @returns {string} the label on the key */
+/** The modifier that users may ask for: Alt writes letters on a Mac, where Control is free. */
+const MAC = /^(Mac|iP)/.test(navigator.platform);
+
+/** @param {string} key @returns {string} the label on the keys to press */
 export function keyName(key) {
-  if (key === 'PageDown' || key === 'PageUp') return t(`key.${key}`);
-  return key === 'L' ? 'Shift+L' : key.toUpperCase();
+  if (key === 'modifier') return MAC ? '⌃ Control' : 'Alt';
+  const name = key === 'PageDown' || key === 'PageUp' ? t(`key.${key}`) : key === 'L' ? 'Shift+L' : key.toUpperCase();
+  return preferences().shortcutsModifier ? `${MAC ? '⌃' : 'Alt'}+${name}` : name;
 }
 
-/** Return the action of a key; ignore letters typed into a field or with a modifier. @param {KeyboardEvent} event @returns {string} action or '' */
+/**
+ * Return the action of a key; ignore letters typed into a field, and modifiers other than the one that is asked for.
+ * @param {KeyboardEvent} event @returns {string} action or ''
+ */
 export function actionOf(event) {
-  if (!preferences().shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return '';
-  if (event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable], dialog')) return '';
+  const { shortcuts, shortcutsModifier } = preferences();
+  if (!shortcuts || event.metaKey || event.repeat || event.defaultPrevented) return '';
+  if (event.ctrlKey !== (shortcutsModifier && MAC) || event.altKey !== (shortcutsModifier && !MAC)) return '';
+  // With the modifier, a key does nothing else, so it acts in fields too.
+  if (!shortcutsModifier && event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable]')) return '';
+  if (event.target instanceof Element && event.target.closest('dialog')) return '';
   return SHORTCUTS.find((shortcut) => shortcut.key === event.key)?.action ?? '';
 }

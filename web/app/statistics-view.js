@@ -5,9 +5,15 @@ import { t } from './words.js';
 
 const READ_MS = 1_000;
 const KEPT = 60;
-const GRAPH = { width: 120, height: 24 };
+const GRAPH = { width: 90, height: 18 };
 
-/** @typedef {{lines: string[], bitrate: number, trouble: number}} Figures `trouble`: the share of lost packets */
+/**
+ * What the graphs of a tile show; -1 where it is unknown. `trouble`: the share of lost packets.
+ * @typedef {{lines: string[], bitrate: number, trouble: number, jitterMs: number, roundTripMs: number}} Figures
+ */
+
+/** The graphs: what they show, and what is said about the latest value. @type {[('bitrate'|'roundTripMs'|'jitterMs'), string][]} */
+const GRAPHS = [['bitrate', 'statistics.graph-bitrate'], ['roundTripMs', 'statistics.graph-round-trip'], ['jitterMs', 'statistics.graph-jitter']];
 
 export class StatisticsView {
   #call;
@@ -49,9 +55,9 @@ export class StatisticsView {
   #own(reading) {
     const layers = reading.outgoing.filter(({ media, bitrate }) => media === 'video' && bitrate > 0);
     const bitrate = layers.reduce((sum, layer) => sum + layer.bitrate, 0);
-    const lines = [...layers.sort((a, b) => b.height - a.height).map((layer) => t('statistics.picture', { ...layer, fps: Math.round(layer.framesPerSecond), kbit: Math.round(layer.bitrate / 1000) })),
+    const lines = [...layers.sort((a, b) => b.height - a.height).map((layer) => t('statistics.layer', { ...layer, layer: [layer.rid, layer.layers].filter(Boolean).join(' ') || '1', fps: Math.round(layer.framesPerSecond), kbit: Math.round(layer.bitrate / 1000) })),
       t('statistics.way', { loss: reading.lossOut, ms: Math.round(reading.roundTripMs ?? 0) })];
-    return { lines, bitrate, trouble: reading.lossOut };
+    return { lines, bitrate, trouble: reading.lossOut, jitterMs: -1, roundTripMs: reading.roundTripMs ?? -1 };
   }
 
   /** @param {import('/sdk/parley.js').Reading} reading @param {string} id of a participant or a shared screen @returns {Figures} */
@@ -60,11 +66,13 @@ export class StatisticsView {
     const tracks = roster.tracks.has(id) ? [roster.tracks.get(id)] : roster.tracksOf(id).filter(({ source }) => source === 'camera' || source === 'microphone');
     let bitrate = 0;
     let trouble = 0;
+    let jitterMs = -1;
     const lines = [];
     for (const track of tracks) {
       const found = track?.mediaTrack && reading.incoming.find(({ trackId }) => trackId === track.mediaTrack?.id);
       if (!found) continue;
       trouble = Math.max(trouble, found.loss);
+      jitterMs = Math.max(jitterMs, found.jitterMs);
       if (found.media === 'video') {
         bitrate += found.bitrate;
         lines.unshift(t('statistics.picture', { ...found, fps: Math.round(found.framesPerSecond), kbit: Math.round(found.bitrate / 1000) }),
@@ -74,15 +82,20 @@ export class StatisticsView {
         lines.push(t('statistics.sound', { codec: found.codec, kbit: Math.round(found.bitrate / 1000), loss: found.loss, jitter: Math.round(found.jitterMs) }));
       }
     }
-    return { lines: lines.length > 0 ? lines : [t('statistics.nothing')], bitrate, trouble };
+    return { lines: lines.length > 0 ? lines : [t('statistics.nothing')], bitrate, trouble, jitterMs, roundTripMs: reading.roundTripMs ?? -1 };
   }
 }
 
 /** The figures of one tile. */
 class Card {
   #lines = h('ul');
-  #canvas = h('canvas', { ...GRAPH, 'aria-hidden': 'true' });
-  element = h('div', { class: 'tile-statistics', role: 'group', 'aria-label': t('statistics.title') }, this.#lines, this.#canvas);
+  /** @type {{element: HTMLElement, canvas: HTMLCanvasElement, word: HTMLElement}[]} */
+  #graphs = GRAPHS.map(() => {
+    const canvas = h('canvas', { ...GRAPH, 'aria-hidden': 'true' });
+    const word = h('dt');
+    return { element: h('div', { class: 'tile-graph' }, word, h('dd', {}, canvas)), canvas, word };
+  });
+  element = h('div', { class: 'tile-statistics', role: 'group', 'aria-label': t('statistics.title') }, this.#lines, h('dl', { class: 'tile-graphs' }, ...this.#graphs.map(({ element }) => element)));
   /** @type {Figures[]} */
   #past = [];
 
@@ -93,25 +106,33 @@ class Card {
     while (this.#lines.childElementCount > figures.lines.length) this.#lines.lastElementChild.remove();
     while (this.#lines.childElementCount < figures.lines.length) this.#lines.append(h('li'));
     figures.lines.forEach((line, index) => setText(this.#lines.children[index], line));
-    this.#draw();
+    GRAPHS.forEach(([name, words], index) => {
+      const { element, canvas, word } = this.#graphs[index];
+      element.hidden = figures[name] < 0;
+      if (element.hidden) return;
+      setText(word, t(words, { value: Math.round(name === 'bitrate' ? figures.bitrate / 1000 : figures[name]) }));
+      this.#draw(canvas, name);
+    });
   }
 
-  /** The bit rate as a line; seconds with loss are red below it. */
-  #draw() {
-    const context = this.#canvas.getContext('2d');
+  /** A line of the last minute; in that of the bit rate, seconds with loss are red. @param {HTMLCanvasElement} canvas @param {'bitrate'|'roundTripMs'|'jitterMs'} name */
+  #draw(canvas, name) {
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     const { width, height } = GRAPH;
-    const most = Math.max(1, ...this.#past.map(({ bitrate }) => bitrate));
+    const most = Math.max(1, ...this.#past.map((one) => one[name]));
     const step = width / (KEPT - 1);
     context.clearRect(0, 0, width, height);
-    context.fillStyle = '#ff8a80';
-    this.#past.forEach(({ trouble }, index) => {
-      const tall = Math.min(1, trouble * 5) * height;
-      context.fillRect(index * step - step / 2, height - tall, step, tall);
-    });
+    if (name === 'bitrate') {
+      context.fillStyle = '#ff8a80';
+      this.#past.forEach(({ trouble }, index) => {
+        const tall = Math.min(1, trouble * 5) * height;
+        context.fillRect(index * step - step / 2, height - tall, step, tall);
+      });
+    }
     context.strokeStyle = '#8ab4ff';
     context.lineWidth = 1.5;
     context.beginPath();
-    this.#past.forEach(({ bitrate }, index) => context.lineTo(index * step, height - 1 - (bitrate / most) * (height - 3)));
+    this.#past.forEach((one, index) => context.lineTo(index * step, height - 1 - (Math.max(0, one[name]) / most) * (height - 3)));
     context.stroke();
   }
 }

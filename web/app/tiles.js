@@ -25,6 +25,7 @@ export class Tiles {
   #more = h('button', { type: 'button', class: 'tile tile-more' });
   #pager = h('div', { class: 'pager', role: 'group', 'aria-label': t('tile.pages'), hidden: true });
   #pageWord = h('span', { class: 'pager-word', 'aria-live': 'polite' });
+  #call;
   #room;
   #media;
   #view;
@@ -49,11 +50,14 @@ export class Tiles {
   /** The participant shown large in the speaker view: the last to speak. */
   #speaker = '';
   #ownNetwork = '';
+  /** Shown on touch screens, whose devices have a camera on each side. */
+  #turnCamera = iconButton('repeat', t('tile.next-camera'), { class: 'tile-camera', onclick: () => void this.#media.nextCamera() });
   #cheers = h('div', { class: 'cheers', 'aria-live': 'polite' });
 
   /** @param {import('./call.js').Call} call @param {{signal: AbortSignal, showPeople: () => void, firstFrame: () => void}} options */
   constructor(call, { signal, showPeople, firstFrame }) {
     const { room, media, view, name, avatars } = call;
+    this.#call = call;
     this.#room = room;
     this.#avatars = avatars;
     this.#media = media;
@@ -232,7 +236,7 @@ export class Tiles {
     else this.#room.unwatch(tile.element);
     tile.setNetwork(NETWORKS[participant.quality] ?? '');
     if (!participant.connected) tile.setOverlay(t('tile.reconnecting'), 'signal');
-    else tile.setOverlay(camera && !camera.muted ? pauseText(camera) : '');
+    else tile.setOverlay(camera && !camera.muted ? this.#call.differing.has(camera.mediaTrack?.id ?? '') ? t('seal.differs-tile') : pauseText(camera) : '');
     tile.setSpeaking(this.#speakers.has(participant.id));
     return tile;
   }
@@ -244,9 +248,11 @@ export class Tiles {
       tile = new Tile({ id, kind: 'person', self: true });
       this.#people.set('self', tile);
       moveByHand(tile.element, this.element, this.#view);
+      tile.element.append(this.#turnCamera);
       tile.setNetwork(this.#ownNetwork);
     }
     tile.element.dataset.id = id;
+    this.#turnCamera.hidden = !this.#media.camera || this.#media.devices.cameras.length < 2;
     tile.describe({ name: this.#name, label: t('person.you', { name: this.#name }), muted: !this.#media.microphone || !this.#media.microphoneOn,
       hand: (this.#room.roster.participants.get(id)?.hand ?? 0) > 0, picture: this.#avatars.of(id) });
     tile.show(this.#media.camera);

@@ -8,6 +8,10 @@ import { remember } from './preferences.js';
 
 /** @type {Record<string, string>} */
 let catalogue = {};
+/** @typedef {'first'|'admin'|'whole'} Extent of a catalogue: see languages/index.js */
+
+/** @type {Extent} */
+let loaded = 'first';
 /** @type {Map<string, IntlMessageFormat>} */
 const formats = new Map();
 
@@ -25,10 +29,16 @@ export function languages() {
   });
 }
 
-/** Load the catalogue of the language that boot.js or the user chose. */
-export async function loadWords() {
-  catalogue = (await CATALOGUES[language()]()).default;
+/** Load the catalogue of the language that boot.js or the user chose. @param {Extent} [extent] */
+export async function loadWords(extent = loaded) {
+  catalogue = (await CATALOGUES[language()][extent]()).default;
+  loaded = extent;
   formats.clear();
+}
+
+/** Load more of the texts, unless they are loaded. @param {'admin'|'whole'} extent */
+export async function loadMoreWords(extent) {
+  if (loaded === 'first' || loaded !== extent && extent === 'whole') await loadWords(extent);
 }
 
 /** Switch to another language; views that are already shown keep theirs until they are rebuilt. @param {string} tag */

@@ -6,20 +6,24 @@
  * must see to forward: the VP8 header (RFC 7741, section 4.3), or the first byte of Opus. Other codecs are not sent.
  */
 
+import { Emitter } from './emitter.js';
 import { startWorker } from './workers.js';
 
 const ITERATIONS = 600_000;
 
-export class Encryption {
+/** Emits `differs` ({media, differs}): whether frames of a receiver, named by its MediaStreamTrack's id, fail to decrypt. */
+export class Encryption extends Emitter {
   #worker;
   /** Six digits that are the same for everybody with the same passphrase, to compare by voice; null for an own key. */
   code;
 
   /** @param {CryptoKey|Promise<CryptoKey>} key for AES-GCM; frames wait for it @param {Promise<string>|null} [code] */
   constructor(key, code = null) {
+    super();
     this.code = code;
     const worker = startWorker(new URL('./encryption-worker.js', import.meta.url).href);
     this.#worker = worker;
+    worker.addEventListener('message', ({ data }) => this.emit('differs', data));
     void Promise.resolve(key).then((known) => worker.postMessage({ key: known }));
   }
 
@@ -45,7 +49,7 @@ export class Encryption {
   /** Decrypt the frames of a receiver; frames that cannot be decrypted are not played. @param {RTCRtpReceiver} receiver */
   decrypt(receiver) {
     if (!receiver.transform) {
-      receiver.transform = new RTCRtpScriptTransform(this.#worker, { operation: 'decrypt', media: receiver.track.kind });
+      receiver.transform = new RTCRtpScriptTransform(this.#worker, { operation: 'decrypt', media: receiver.track.kind, id: receiver.track.id });
     }
   }
 }

@@ -226,6 +226,16 @@ export class Rest {
     return this.post(`${participantPath(id, participant)}/mute`, { muted });
   }
 
+  /** Release a source of ours that a host muted, where that is permitted. @param {string} id @param {string} participant @param {string} source */
+  unmuteParticipant(id, participant, source) {
+    return this.post(`${participantPath(id, participant)}/unmute`, { source });
+  }
+
+  /** @param {string} id @param {string} participant ourselves; hosts rename others too @param {string} name */
+  renameParticipant(id, participant, name) {
+    return this.put(`${participantPath(id, participant)}/name`, { name });
+  }
+
   /** @param {boolean} [ban] also keep the account from rejoining @param {string} id @param {string} participant */
   removeParticipant(id, participant, ban = false) {
     return this.post(`${participantPath(id, participant)}/remove`, { ban });

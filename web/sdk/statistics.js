@@ -3,7 +3,7 @@
  *
  * @typedef {{mid: string, trackId: string, media: string, codec: string, bitrate: number, lost: number, loss: number, framesDecoded: number,
  *   framesPerSecond: number, width: number, height: number, jitterMs: number, freezes: number}} Incoming
- * @typedef {{mid: string, rid: string, media: string, codec: string, bitrate: number, framesPerSecond: number, width: number, height: number,
+ * @typedef {{mid: string, rid: string, layers: string, media: string, codec: string, bitrate: number, framesPerSecond: number, width: number, height: number,
  *   limitedBy: string}} Outgoing
  * @typedef {{at: number, roundTripMs: number|null, lossIn: number, lossOut: number, bitrateIn: number, bitrateOut: number,
  *   framesDecoded: number, packetsIn: number, incoming: Incoming[], outgoing: Outgoing[]}} Reading
@@ -109,7 +109,7 @@ function incomingOf(entry, bitrate, lost, received, codec) {
 /** @param {any} entry @param {number} bitrate @param {string} codec @returns {Outgoing} */
 function outgoingOf(entry, bitrate, codec) {
   return {
-    mid: entry.mid ?? '', rid: entry.rid ?? '', media: entry.kind, codec, bitrate, framesPerSecond: entry.framesPerSecond ?? 0,
+    mid: entry.mid ?? '', rid: entry.rid ?? '', layers: entry.scalabilityMode ?? '', media: entry.kind, codec, bitrate, framesPerSecond: entry.framesPerSecond ?? 0,
     width: entry.frameWidth ?? 0, height: entry.frameHeight ?? 0, limitedBy: entry.qualityLimitationReason ?? 'none',
   };
 }

@@ -1,0 +1,87 @@
+"""Mails of a running server: confirmation, invitation, reminder, a film that is ready, a new device."""
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+
+import pytest
+
+from parley_client import Api
+from tests.control.smtp_server import SmtpServer
+from tests.support.call import PASSWORD, become_admin, call
+from tests.support.server import running_server
+
+pytestmark = pytest.mark.asyncio
+ADDRESS = "ada@example.org"
+
+
+async def test_a_running_server_sends_what_people_asked_for() -> None:
+    async with SmtpServer() as mails:
+        with running_server(
+            smtp_host="127.0.0.1", smtp_port=str(mails.port), smtp_sender="parley@example.org", smtp_tls="none",
+            inference="false",
+        ) as server:  # fmt: skip
+            async with Api(server.url) as ada:
+                await become_admin(ada, server.setup_token)
+                await _confirm(ada, mails)
+                await _invite(ada, mails)
+                await _remind(ada, mails)
+                await _record(ada, mails)
+                await _sign_in_elsewhere(server.url, mails)
+
+
+async def _mail(mails: SmtpServer, subject: str, seconds: float = 150) -> str:
+    """Return the text of the next mail, which has this in its subject; its first part if there are several."""
+    async with asyncio.timeout(seconds):
+        while mails.waiting == 0:
+            await asyncio.sleep(0.2)
+    mail = await mails.next()
+    assert subject in _subject(mail), _subject(mail)
+    assert mail["From"] == "parley@example.org"
+    part = next(one for one in mail.walk() if one.get_content_type() == "text/plain")
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    print(f"\n--- {mail['To']}: {_subject(mail)}\n{content.decode()}")
+    return content.decode()
+
+
+def _subject(mail: Message) -> str:
+    return re.sub(r"\s+", " ", str(mail["Subject"]))
+
+
+async def _confirm(ada: Api, mails: SmtpServer) -> None:
+    await ada.request("PUT", "/users/profile", {"email": ADDRESS})
+    found = re.search(r"token=([\w-]+)", await _mail(mails, ""))
+    assert found
+    await ada.request("POST", "/auth/verify-email", {"token": found[1]})
+    switches = dict.fromkeys(("film", "reminder", "sign_in"), True)
+    await ada.request("PUT", "/users/notifications", switches)
+
+
+async def _invite(ada: Api, mails: SmtpServer) -> None:
+    meeting = await ada.create_meeting("Design review")
+    await ada.request("POST", f"/meetings/{meeting}/invitations", {"emails": ["grace@example.org"]})
+    assert f"/m/{meeting}" in await _mail(mails, "Design review")
+
+
+async def _remind(ada: Api, mails: SmtpServer) -> None:
+    start = datetime.now(UTC) + timedelta(minutes=9)
+    body = {"title": "Weekly sync", "scheduled_start": start.isoformat()}
+    meeting = (await ada.request("POST", "/meetings", body))["id"]
+    assert f"/m/{meeting}" in await _mail(mails, "Weekly sync")
+
+
+async def _record(ada: Api, mails: SmtpServer) -> None:
+    meeting = await ada.create_meeting("Demo", consent="implied")
+    async with call(ada, meeting):
+        await ada.start_recording(meeting)
+        await asyncio.sleep(4)  # a recording of some length
+        await ada.stop_recording(meeting)
+    assert "/recordings/" in await _mail(mails, "Demo")
+
+
+async def _sign_in_elsewhere(url: str, mails: SmtpServer) -> None:
+    async with Api(url) as phone:
+        await phone.request("POST", "/auth/login", {"username": "admin", "password": PASSWORD})
+        await _mail(mails, "")

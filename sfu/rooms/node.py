@@ -35,6 +35,7 @@ from sfu.rooms import (
     consenting,
     desired_state,
     distribution,
+    emptiness,
     membership,
     notices,
     publishing,
@@ -133,7 +134,7 @@ class Node:
         joined = Membership(room, participant)
         participant.plain = plain
         participant.dialect, participant.takes_all = dialect, takes_all
-        room.visited = room.visited or not plain
+        room.visited = room.visited or emptiness.is_person(participant)
         if session is not None:
             self._memberships[session] = joined
             membership.welcome(room, participant, now, resumed=False)
@@ -273,8 +274,8 @@ class Node:
         return room
 
     def close_if_empty(self, room: LiveRoom, now: int) -> None:
-        """Close a room that everyone has left. Plain transports alone do not keep a room open in which others were."""
-        if room.visited and not any(_holds_open(room, participant) for participant in room.participants.values()):
+        """Close a room that everyone has left."""
+        if emptiness.is_deserted(room, now):
             notices.end_all(room, now)
             for participant in room.own():
                 membership.leave(room, participant, "ended", now)
@@ -587,8 +588,3 @@ def _waits_for_time(room: LiveRoom) -> bool:
     is_missed = any(participant.lost_at is not None for participant in room.participants.values())
     closes = room.desired is not None and room.desired.closes_at is not None
     return is_missed or closes or bool(room.links or room.recorded)
-
-
-def _holds_open(room: LiveRoom, participant: Participant) -> bool:
-    """Return True if a participant keeps a room open: not on plain transports, nor remote on a secondary node."""
-    return not participant.plain and not (room.is_secondary and participant.link is not None)

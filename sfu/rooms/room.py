@@ -44,7 +44,8 @@ class Room:
     """Participants by id and announced uptracks by track id, in order of arrival.
 
     `links` lead to other nodes that hold the room. If it `is_secondary`, another node is its home. `recorded` holds the
-    participants who are being recorded. Once the room `has_moved`, only its media continues for a moment.
+    participants who are being recorded. Once the room `has_moved`, only its media continues for a moment. `visited`: a
+    person was there; `deserted_at` is since when only agents and recorders are (emptiness).
     """
 
     def __init__(self, room: str, context: Context, now: int) -> None:
@@ -56,6 +57,7 @@ class Room:
         self.participants: dict[str, Participant] = {}
         self.uptracks: dict[str, UpTrack] = {}
         self.visited = False
+        self.deserted_at: int | None = None
         self.is_secondary = False
         self.has_moved = False
         self.links: dict[int, Link] = {}

@@ -75,6 +75,7 @@ class Stage:
         room: str = "r",
         dialect: Dialect | None = None,
         desired: DesiredState | None = None,
+        kind: str = "",
     ) -> Person:
         claims = JoinClaims(
             aud=AUDIENCE,
@@ -85,6 +86,7 @@ class Stage:
             participant=who,
             name=who.title(),
             grants=grants or Grants(),
+            kind=kind,
         )
         session = len(self.people) + 1
         waiting = Person.__new__(Person)

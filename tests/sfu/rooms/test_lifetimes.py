@@ -5,7 +5,7 @@ import pytest
 from sfu.api import facts, signaling
 from sfu.api.refusal import Code, Refused
 from sfu.api.registration import MOVING_SECONDS
-from tests.sfu.rooms.stage import SECOND, Stage, audio, publish, subscribe
+from tests.sfu.rooms.stage import SECOND, Person, Stage, audio, publish, subscribe
 
 
 def test_a_lost_socket_is_forgiven_for_fifteen_seconds() -> None:
@@ -109,6 +109,40 @@ def test_a_room_opens_and_closes_with_its_participants() -> None:
     kinds = [type(fact) for fact in stage.facts]
     assert kinds == [facts.RoomOpened, facts.ParticipantJoined, facts.ParticipantLeft, facts.RoomClosed]
     assert stage.node.timer() is None
+
+
+def idle(stage: Stage, person: Person, seconds: int) -> None:
+    """Let time pass while a client only pings."""
+    for number in range(seconds // 5):
+        stage.run(5 * SECOND, SECOND // 5)
+        stage.say(person, signaling.Ping(id=number))
+
+
+@pytest.mark.parametrize("kind", ["agent", "egress"])
+def test_agents_and_recorders_stay_for_a_while_when_people_have_left(kind: str) -> None:
+    stage = Stage()
+    robot, ann = stage.join("robot", kind=kind), stage.join("ann")
+    stage.say(ann, signaling.Leave())
+    idle(stage, robot, 15)
+    bob = stage.join("bob")
+    idle(stage, robot, 30)
+    stage.say(bob, signaling.Leave())
+    idle(stage, robot, 15)
+    assert robot.closed is None
+    assert stage.node.rooms
+    stage.run(15 * SECOND, SECOND // 5)
+    assert robot.closed is not None
+    assert not stage.node.rooms
+    assert type(stage.facts[-1]) is facts.RoomClosed
+
+
+def test_an_agent_waits_longer_for_the_first_person() -> None:
+    stage = Stage()
+    robot = stage.join("robot", kind="agent")
+    idle(stage, robot, 290)
+    assert robot.closed is None
+    stage.run(20 * SECOND, SECOND // 5)
+    assert not stage.node.rooms
 
 
 def test_nothing_is_left_in_the_engine_when_all_are_gone() -> None:

@@ -77,8 +77,16 @@ async def _record(ada: Api, mails: SmtpServer) -> None:
     async with call(ada, meeting):
         await ada.start_recording(meeting)
         await asyncio.sleep(4)  # a recording of some length
-        await ada.stop_recording(meeting)
+        recording = (await ada.stop_recording(meeting))["id"]
+    await _when_ready(ada, recording)
+    await ada.request("POST", f"/recordings/{recording}/composition")
     assert "/recordings/" in await _mail(mails, "Demo")
+
+
+async def _when_ready(ada: Api, recording: str) -> None:
+    async with asyncio.timeout(60):
+        while (await ada.request("GET", f"/recordings/{recording}"))["state"] in {"recording", "sealing"}:
+            await asyncio.sleep(0.5)
 
 
 async def _sign_in_elsewhere(url: str, mails: SmtpServer) -> None:

@@ -108,7 +108,7 @@ async def test_a_template_shows_a_room_in_a_file(tmp_path: Path) -> None:
 
                 await eventually(lambda: reaches(STATUS.EGRESS_ACTIVE, STATUS.EGRESS_FAILED), 60)
                 print(f"the page had started {time.monotonic() - begun:.1f} s after the request")
-                await eventually(lambda: reaches(STATUS.EGRESS_COMPLETE, STATUS.EGRESS_FAILED), 180)
+                await eventually(lambda: reaches(STATUS.EGRESS_COMPLETE, STATUS.EGRESS_FAILED), 400)
             ended = await state()
             assert ended.status == STATUS.EGRESS_COMPLETE, ended.error
             (file,) = ended.file_results

@@ -85,7 +85,7 @@ async def _record(ada: Api, mails: SmtpServer) -> None:
 
 async def _when_ready(ada: Api, recording: str) -> None:
     async with asyncio.timeout(60):
-        while (await ada.request("GET", f"/recordings/{recording}"))["state"] in {"recording", "sealing"}:
+        while (await ada.request("GET", f"/recordings/{recording}"))["recording"]["state"] in {"recording", "sealing"}:
             await asyncio.sleep(0.5)
 
 

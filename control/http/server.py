@@ -19,6 +19,7 @@ from foundation.background import keep_running
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 
 _HEAD_BYTES = 64 * 1024
+_ENDING_SECONDS = 0.1
 
 
 class _Server(uvicorn.Server):
@@ -56,10 +57,14 @@ async def serve(
         if serving.done():
             serving.result()
     finally:
-        for task in (serving, *beside, *state.tasks):
+        for task in (serving, *beside):
             task.cancel()
         for connection in tuple(state.connections):
             connection.transport.abort()
+        if state.tasks:  # The application ends a request whose client is gone; uvicorn calls a cancelled one its fault.
+            await asyncio.wait(state.tasks, timeout=_ENDING_SECONDS)
+        for task in state.tasks:
+            task.cancel()
         await asyncio.gather(serving, *beside, *state.tasks, return_exceptions=True)
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import aiohttp
+import pytest
 from prometheus_client import REGISTRY
 
 from control.config import ControlConfig
@@ -49,3 +51,27 @@ async def test_what_has_begun_is_answered(config: ControlConfig) -> None:
             assert answer.status == 201 and "access_token" in await answer.json()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def test_what_takes_too_long_is_cut_off_without_a_word(
+    config: ControlConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready, addresses = asyncio.Event(), Addresses()
+    task = asyncio.create_task(run(replace(config, drain_seconds=0), ready.set, addresses))
+    await ready.wait()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with aiohttp.ClientSession() as session:
+        url = f"http://{addresses.http[0]}/api/v1/auth/register"
+        asking = asyncio.create_task(session.post(url, data=endless(), headers={"Content-Type": "application/json"}))
+        async with asyncio.timeout(30):
+            while not REGISTRY.get_sample_value("parley_control_http_requests_open"):
+                await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert isinstance((await asyncio.gather(asking, return_exceptions=True))[0], aiohttp.ClientError)
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]

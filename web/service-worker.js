@@ -13,6 +13,9 @@ const SHELL = [PAGE, '/app/install/offline.css', '/app/install/offline.js', '/ap
 /** Responses of a gateway whose server is down. */
 const AWAY = [502, 503, 504];
 
+/** Firefox shows its own page when a preloaded navigation fails, whatever this worker answers. */
+const PRELOADS = !navigator.userAgent.includes('Firefox/');
+
 const worker = /** @type {any} the worker's scope */ (self);
 
 worker.addEventListener('install', (/** @type {any} */ event) => {
@@ -30,7 +33,7 @@ worker.addEventListener('install', (/** @type {any} */ event) => {
 worker.addEventListener('activate', (/** @type {any} */ event) => {
   const begin = async () => {
     for (const name of await caches.keys()) if (name !== CACHE) await caches.delete(name);
-    await worker.registration.navigationPreload?.enable();
+    if (PRELOADS) await worker.registration.navigationPreload?.enable();
     await worker.clients.claim();
   };
   event.waitUntil(begin());

@@ -58,6 +58,10 @@ class Walker:
         )
         await self._note(selector)
 
+    async def click(self, selector: str) -> None:
+        await self.sees(f"document.querySelector({json.dumps(selector)})", selector)
+        await self.browser.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+
     async def sees(self, expression: str, what: str = "", *, seconds: float = 30) -> None:
         """Wait until an expression is true in the page."""
         try:
@@ -83,7 +87,7 @@ async def guests(url: str, meeting: str, count: int) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         for number in range(count):
             api = await stack.enter_async_context(Api(url, verify_tls=False))
-            await stack.enter_async_context(Attendance(api, meeting, f"Guest {number + 1}"))
+            await stack.enter_async_context(Attendance(api, meeting, f"Guest {number + 1}", verify_tls=False))
         yield
 
 
@@ -126,7 +130,7 @@ async def _sign_in(walker: Walker) -> None:
 
 async def _pages(walker: Walker) -> None:
     await walker.press("View")
-    await walker.browser.evaluate("document.querySelector('input[name=per-page][value=\"9\"]').click()")
+    await walker.click('input[name=per-page][value="9"]')
     await walker.press("Done")
     await walker.reads("1 / 2")
     await walker.press("Next page")
@@ -140,11 +144,12 @@ async def _host(walker: Walker) -> None:
     await walker.press(f"Participants ({GUESTS + 1})")
     await walker.press("Host controls")
     for name in ("locked", "may_share", "may_rename", "may_unmute"):
-        setting = f"document.querySelector('dialog input[name={name}]')"
-        before = await walker.browser.evaluate(f"{setting}.checked")
-        await walker.browser.evaluate(f"{setting}.click()")
-        await walker.sees(f"{setting}.checked !== {json.dumps(before)}", name)
-        await walker.browser.evaluate(f"{setting}.click()")
+        selector = f"dialog input[name={name}]"
+        checked = f"document.querySelector('{selector}')?.checked"
+        before = await walker.browser.evaluate(f"{checked} === true")
+        await walker.click(selector)
+        await walker.sees(f"{checked} === {json.dumps(not before)}", name)
+        await walker.click(selector)
     await walker.press("Close")
     await walker.press("More for Guest 1")
     await walker.press("Rename Guest 1")
@@ -169,7 +174,7 @@ async def _people(walker: Walker) -> None:
 async def _effects(walker: Walker) -> None:
     await walker.press("Settings")
     await walker.press("Background and effects")
-    await walker.browser.evaluate("document.querySelector('dialog input[value=blur]').click()")
+    await walker.click("dialog input[value=blur]")
     # Either the effect is drawn, or it turned itself off and said so: the machine may be slow.
     await walker.sees(
         "!document.body.innerText.includes('Preparing') && document.querySelector('dialog video')?.videoWidth > 0",
@@ -177,7 +182,7 @@ async def _effects(walker: Walker) -> None:
         seconds=60,
     )
     await walker._note("effect")
-    await walker.browser.evaluate("document.querySelector('dialog input[value=\"\"]').click()")
+    await walker.click('dialog input[value=""]')
     await walker.press("Done")
     await walker.press("Done")
 

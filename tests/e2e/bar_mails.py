@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 
+import aiohttp
 import pytest
 
 from parley_client import Api
@@ -90,6 +91,9 @@ async def _when_ready(ada: Api, recording: str) -> None:
 
 
 async def _sign_in_elsewhere(url: str, mails: SmtpServer) -> None:
-    async with Api(url) as phone:
-        await phone.request("POST", "/auth/login", {"username": "admin", "password": PASSWORD})
-        await _mail(mails, "")
+    """From the same address, but with another browser."""
+    async with aiohttp.ClientSession(headers={"User-Agent": "Firefox on a phone"}) as phone:
+        credentials = {"username": "admin", "password": PASSWORD}
+        async with phone.post(f"{url}/api/v1/auth/login", json=credentials) as answer:
+            assert answer.status == 200
+    assert "Firefox on a phone" in await _mail(mails, "new device")

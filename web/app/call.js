@@ -245,7 +245,7 @@ export class Call {
     }, { signal });
     room.addEventListener('captions-state', () => this.#offerCaptions(), { signal });
     room.addEventListener('participant-updated', ({ detail: { id, name } }) => {
-      if (id !== room.participant || name === this.#ownName) return;
+      if (id !== room.participant || name === this.name) return;
       this.#ownName = name;
       this.#show();
       toast(t('people.renamed', { name }));

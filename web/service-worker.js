@@ -14,7 +14,7 @@ const SHELL = [PAGE, '/app/install/offline.css', '/app/install/offline.js', '/ap
 const AWAY = [502, 503, 504];
 
 /** Firefox shows its own page when a preloaded navigation fails, whatever this worker answers. */
-const PRELOADS = !navigator.userAgent.includes('Firefox/');
+const PRELOADS_PAGES = !navigator.userAgent.includes('Firefox/');
 
 const worker = /** @type {any} the worker's scope */ (self);
 
@@ -33,7 +33,7 @@ worker.addEventListener('install', (/** @type {any} */ event) => {
 worker.addEventListener('activate', (/** @type {any} */ event) => {
   const begin = async () => {
     for (const name of await caches.keys()) if (name !== CACHE) await caches.delete(name);
-    if (PRELOADS) await worker.registration.navigationPreload?.enable();
+    if (PRELOADS_PAGES) await worker.registration.navigationPreload?.enable();
     await worker.clients.claim();
   };
   event.waitUntil(begin());

@@ -32,7 +32,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What begins when a page has started: a protobuf request, with the API key and the address of its caller."""
+    """Request to carry out when a page has started: in protobuf, with the API key and the address of its caller."""
 
     request: bytes
     key: str

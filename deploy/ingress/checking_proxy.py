@@ -24,7 +24,7 @@ _HOP = (b"connection:", b"proxy-connection:", b"proxy-authorization:", b"keep-al
 
 
 class Wanted(NamedTuple):
-    """What a request wants: a connection to `host` and `port`; `head` is sent there first, unless it is a tunnel."""
+    """Wish of a request: a connection to `host` and `port`; `head` is sent there first, unless it is a tunnel."""
 
     host: str
     port: int
@@ -56,7 +56,7 @@ class CheckingProxy:
 
     def __init__(self, *, private: bool, own: str = "") -> None:
         self.error = ""
-        """Why the latest connection failed."""
+        """Cause of the latest connection's failure."""
         self._private = private
         self._own = own
         self._open: set[asyncio.Task[None]] = set()

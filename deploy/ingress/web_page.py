@@ -30,7 +30,7 @@ _LOAD_SECONDS = 30.0
 _START_SECONDS = 3600.0
 _IDLE_SECONDS = 15.0
 _START, _END = "START_RECORDING", "END_RECORDING"
-"""What a page logs to its console, as LiveKit's templates do."""
+"""Words that a page logs to its console, as LiveKit's templates do."""
 
 
 class _Tabs(NamedTuple):

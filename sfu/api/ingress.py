@@ -112,7 +112,7 @@ class IngressReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a web page is shown: the size of its picture in pixels.
+    """View of a web page: the size of its picture in pixels.
 
     `announces_start`: it starts when the page logs START_RECORDING. `own` is the server's own host with its port, which
     the page may reach in a private network, too.

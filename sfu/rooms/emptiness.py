@@ -1,11 +1,11 @@
-"""Whether a room is empty: everyone has left, or only participants are there who do not keep it open."""
+"""Emptiness of rooms: everyone has left, or only participants are there who do not keep a room open."""
 
 from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 
 _DEPENDENT = frozenset({"agent", "egress"})
 _DEPARTURE_NS, _EMPTY_NS = 20_000_000_000, 300_000_000_000
-"""How long agents and recorders of applications stay for people who may return, and for the first, as with LiveKit."""
+"""Waits of agents and recorders of applications for people who may return, and for the first, as with LiveKit."""
 
 
 def is_person(participant: Participant) -> bool:

@@ -66,7 +66,7 @@ PLAY = """
 
 @dataclass(slots=True)
 class Sink:
-    """What a sink printed: timestamps (s) and ages (ms) of its pictures."""
+    """Output of a sink: timestamps (s) and ages (ms) of its pictures."""
 
     times: list[float] = field(default_factory=list)
     ages: list[int] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Sink:
 
     @property
     def missing(self) -> int:
-        """How many pictures of a steady rate are not there."""
+        """Number of pictures of a steady rate that are not there."""
         return round((self.times[-1] - self.times[0]) * RATE) + 1 - len(self.times)
 
 

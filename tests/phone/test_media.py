@@ -116,6 +116,21 @@ def test_other_media_are_refused_in_place() -> None:
             description.take_offer(head + media)
 
 
+@pytest.mark.parametrize(
+    ("events", "agreed"), [("101 8000", (101, 8000)), ("101 8000, 102 48000", (102, 48000)), ("", (None, 8000))]
+)
+def test_keys_beside_opus_may_count_in_the_clock_of_telephones(events: str, agreed: tuple[int | None, int]) -> None:
+    pairs = [pair.split() for pair in events.split(", ") if pair]
+    maps = "".join(f"a=rtpmap:{number} telephone-event/{clock}\r\n" for number, clock in pairs)
+    head = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 96"
+    numbers = "".join(f" {number}" for number, _ in pairs)
+    found = description.take_offer(f"{head}{numbers}\r\na=rtpmap:96 opus/48000/2\r\n{maps}")
+    assert (found.codec, found.events, found.events_clock) == (PhoneCodec.OPUS, *agreed)
+    answered = description.answer(found, *OURS, 1, 1)
+    assert ("telephone-event" in answered) is bool(pairs)
+    assert not pairs or f"a=rtpmap:{agreed[0]} telephone-event/{agreed[1]}\r\n" in answered
+
+
 @given(st.text("0123456789*#ABCD", min_size=1, max_size=12), st.sets(st.integers(0, 60), max_size=20))
 def test_keys_arrive_once_though_packets_are_lost(keys: str, lost: set[int]) -> None:
     writer, reader = KeyWriter(8000), KeyReader()

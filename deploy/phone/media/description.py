@@ -3,7 +3,7 @@
 import base64
 import ipaddress
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from sfu.formats.sdp import (
@@ -77,6 +77,7 @@ class Key:
 class Stream:
     """An agreed audio stream. `events` is the payload type of keys (RFC 4733); None if the peer does not know it.
 
+    `events_clock` (Hz) is the rate of their durations: the codec's, or 8,000 as many phones offer beside Opus, too.
     `sends` and `receives` are our side: while a call is held, we do not send, or neither side does.
     """
 
@@ -89,6 +90,7 @@ class Stream:
     receives: bool = True
     theirs: Key | None = None
     ours: Key | None = None
+    events_clock: int = 8_000
     position: int = 0
     sections: tuple[tuple[str, str], ...] = (("audio", "RTP/AVP"),)
     """The kind and protocol of each m-section of the offer; an answer repeats them."""
@@ -114,7 +116,7 @@ def answer(stream: Stream, host: str, port: int, session: int, version: int) -> 
     if stream.codec is PhoneCodec.OPUS:
         parameters.append(FormatParameters(stream.payload_type, "useinbandfec=1"))
     if stream.events is not None:
-        maps.append(RtpMap(stream.events, "telephone-event", stream.codec.clock))
+        maps.append(RtpMap(stream.events, "telephone-event", stream.events_clock))
         parameters.append(FormatParameters(stream.events, "0-15"))
     direction = {
         (True, True): Direction.SENDRECV,
@@ -159,15 +161,8 @@ def _read(text: str, ours: Key | None, *, is_answer: bool = False) -> Stream:
         except Unacceptable as error:
             reasons.append(str(error))
             continue
-        return _with_place(found, position, sections)
+        return replace(found, position=position, sections=sections)
     raise Unacceptable("; ".join(dict.fromkeys(reasons)) or "there is no audio")
-
-
-def _with_place(stream: Stream, position: int, sections: tuple[tuple[str, str], ...]) -> Stream:
-    return Stream(
-        stream.codec, stream.payload_type, stream.events, stream.host, stream.port, stream.sends, stream.receives,
-        stream.theirs, stream.ours, position, sections,
-    )  # fmt: skip
 
 
 def _stream(description: SessionDescription, section: MediaSection, ours: Key | None, *, is_answer: bool) -> Stream:
@@ -177,7 +172,7 @@ def _stream(description: SessionDescription, section: MediaSection, ours: Key | 
     if protocol not in {"RTP/AVP", "RTP/SAVP"}:
         raise Unacceptable(f"{section.protocol} is not supported")
     codec, payload_type = _codec(section)
-    events = [m.payload_type for m in section.rtp_maps if _is_events(m, codec.clock)]
+    events, events_clock = _events(section, codec.clock)
     theirs = None
     if protocol == "RTP/SAVP":
         theirs = _key(section)
@@ -191,13 +186,14 @@ def _stream(description: SessionDescription, section: MediaSection, ours: Key | 
     return Stream(
         codec,
         payload_type,
-        events[0] if events else None,
+        events,
         host,
         section.port,
         sends=direction in (Direction.SENDRECV, Direction.RECVONLY) and not is_held,
         receives=direction in (Direction.SENDRECV, Direction.SENDONLY),
         theirs=theirs,
         ours=ours if theirs is not None else None,
+        events_clock=events_clock,
     )
 
 
@@ -216,8 +212,11 @@ def _codec(section: MediaSection) -> tuple[PhoneCodec, int]:
     raise Unacceptable("there is no common codec: G.711, G.722 and Opus are supported")
 
 
-def _is_events(mapped: RtpMap, clock: int) -> bool:
-    return mapped.name.lower() == "telephone-event" and mapped.clock_rate == clock
+def _events(section: MediaSection, clock: int) -> tuple[int | None, int]:
+    """Return the payload type of keys, None without one, and their clock: the codec's if the peer has that."""
+    known = {m.clock_rate: m.payload_type for m in section.rtp_maps if m.name.lower() == "telephone-event"}
+    agreed = clock if clock in known else 8_000
+    return known.get(agreed), agreed
 
 
 def _key(section: MediaSection) -> Key:

@@ -55,7 +55,7 @@ class RtpLeg:
         self._step = codec.clock * FRAME_MS // 1000
         self._encoder, self._decoder = encoder_of(codec), decoder_of(codec)
         self.playout = Playout(self._decoder, codec.clock, codec.rate)
-        self._reader, self._writer = KeyReader(), KeyWriter(codec.clock)
+        self._reader, self._writer = KeyReader(), KeyWriter(stream.events_clock)
         if (stream.theirs, stream.ours) != self._secured:
             self._secured = (stream.theirs, stream.ours)
             self._inbound = _session(stream.theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND)

@@ -2,7 +2,7 @@
 import { accountTop } from './account-top.js';
 import { shownSecret } from './copy-link.js';
 import { ask, show } from './dialogs.js';
-import { DataTable } from './data-table.js';
+import { DataTable, pagesOf } from './data-table.js';
 import { h } from './dom.js';
 import { check, field, form, iconButton, onTyped } from './fields.js';
 import { dateTime, duration, sentenceOf, size } from './format.js';
@@ -218,10 +218,7 @@ function meetings(signal) {
       { label: t('admin.participants'), kind: 'number', of: (meeting) => String(meeting.participants) },
       { label: t('admin.actions'), kind: 'actions', of: (meeting) => (meeting.status === 'ended' ? '' : end(meeting, all)) },
     ],
-    load: async (cursor) => {
-      const { meetings: rows, next } = await rest.get(`/admin/meetings${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { rows, next };
-    },
+    load: pagesOf('/admin/meetings', 'meetings'),
   });
   const timer = setInterval(() => void live.refresh(), LOOK_MS);
   signal.addEventListener('abort', () => clearInterval(timer));
@@ -257,10 +254,7 @@ function storage() {
         }),
       })) },
     ],
-    load: async (cursor) => {
-      const { recordings: rows, next } = await rest.get(`/admin/recordings${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { rows, next };
-    },
+    load: pagesOf('/admin/recordings', 'recordings'),
   });
   void owners.refresh();
   void recordings.refresh();
@@ -282,10 +276,7 @@ function keys() {
         onclick: () => void sure(t('admin.delete', { name: key.name }), t('api-keys.delete-text'), t('action.delete'), () => table.act(() => rest.delete(`/admin/api-keys/${encodeURIComponent(key.id)}`))),
       }) },
     ],
-    load: async (cursor) => {
-      const { keys: rows, next } = await rest.get(`/admin/api-keys${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { rows, next };
-    },
+    load: pagesOf('/admin/api-keys', 'keys'),
   });
   void table.refresh();
   const streams = h('div', {});
@@ -378,10 +369,7 @@ function audit() {
       { label: t('admin.address'), of: (entry) => entry.address },
       { label: t('admin.detail'), of: (entry) => (Object.keys(entry.detail).length > 0 ? h('code', {}, JSON.stringify(entry.detail)) : '') },
     ],
-    load: async (cursor) => {
-      const { entries, next } = await rest.get(`/admin/audit${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { rows: entries, next };
-    },
+    load: pagesOf('/admin/audit', 'entries'),
   });
   void table.refresh();
   return [table.element];

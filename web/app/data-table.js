@@ -1,6 +1,7 @@
 /** A table of a paged list of the server: rows with actions, and a button that loads more. On a phone each row is a card. */
 import { h, setText } from './dom.js';
 import { sentenceOf } from './format.js';
+import { rest } from './session.js';
 import { toast } from './toasts.js';
 import { t } from './words.js';
 
@@ -73,4 +74,12 @@ export class DataTable {
       return h('td', { class: kind ?? null, 'data-label': kind === 'main' || kind === 'actions' ? null : label }, ...(Array.isArray(value) ? value : [value]));
     }));
   }
+}
+
+/** Return what loads the pages of a list. @param {string} path of the REST API @param {string} name of the list in its answers @returns {(cursor: string|null) => Promise<{rows: any[], next: any}>} */
+export function pagesOf(path, name) {
+  return async (cursor) => {
+    const { [name]: rows, next } = await rest.get(`${path}${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
+    return { rows, next };
+  };
 }

@@ -1,5 +1,5 @@
 /** Parts of the administration: open invitations, the sessions of an account, the stream keys of all meetings. */
-import { DataTable } from './data-table.js';
+import { DataTable, pagesOf } from './data-table.js';
 import { ask, show } from './dialogs.js';
 import { iconButton } from './fields.js';
 import { h } from './dom.js';
@@ -21,10 +21,7 @@ export function openInvitations() {
         onclick: () => void sure(t('admin.invitation-withdraw'), () => table.act(() => rest.delete(`/admin/invitations/${one.id}`))),
       }) },
     ],
-    load: async (cursor) => {
-      const { invitations: rows, next } = await rest.get(`/admin/invitations${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { rows, next };
-    },
+    load: pagesOf('/admin/invitations', 'invitations'),
   });
   void table.refresh();
   return { elements: [h('h2', {}, t('admin.invitations')), table.element], refresh: () => void table.refresh() };
@@ -44,10 +41,7 @@ export function showSessions({ id, display_name: name }) {
         onclick: () => void table.act(() => rest.delete(`${at}/${encodeURIComponent(one.id)}`)),
       })) },
     ],
-    load: async (cursor) => {
-      const { sessions: rows, next } = await rest.get(`${at}${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { rows, next };
-    },
+    load: pagesOf(at, 'sessions'),
   });
   void table.refresh();
   return show((dialog) => [
@@ -72,10 +66,7 @@ export function streamKeys() {
         onclick: () => void sure(t('admin.delete', { name: key.name }), () => table.act(() => rest.delete(`/meetings/${encodeURIComponent(key.meeting)}/stream-keys/${encodeURIComponent(key.id)}`))),
       }) },
     ],
-    load: async (cursor) => {
-      const { keys: rows, next } = await rest.get(`/admin/stream-keys${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { rows, next };
-    },
+    load: pagesOf('/admin/stream-keys', 'keys'),
   });
   void table.refresh();
   return [h('h2', {}, t('admin.stream-keys')), table.element];

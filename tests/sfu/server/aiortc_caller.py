@@ -70,8 +70,8 @@ class Caller:
         return {"microphone": answer.tracks[0].track, "camera": answer.tracks[1].track}
 
     def frames_of(self, track: str) -> int:
-        slots = self.client.last(signaling.Slots).slots
-        mid = next((slot.mid for slot in slots if slot.track == track), None)
+        said = [message for message in self.client.received if isinstance(message, signaling.Slots)]
+        mid = next((slot.mid for message in said[-1:] for slot in message.slots if slot.track == track), None)
         return self.frames[mid].count if mid in self.frames else 0
 
     async def close(self) -> None:

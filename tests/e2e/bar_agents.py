@@ -58,6 +58,8 @@ async def test_an_agent_answers_in_a_browser(deployment: Deployment, browser: st
         await ann.until("other()?.isAgent && of('Microphone')?.track", 120)
         assert await ann.run("loudness(2000)") < AUDIBLE
         await ann.run("me().setMicrophoneEnabled(true)")
+        await asyncio.sleep(2)
+        await ann.run("me().setMicrophoneEnabled(false)")  # Firefox's microphone is a tone without an end
         begun = time.monotonic()
         await ann.until(f"await loudness(500) > {AUDIBLE}", 60)
-        print(f"{browser}: heard {time.monotonic() - begun:.1f} s after the microphone was opened")
+        print(f"{browser}: heard {time.monotonic() - begun:.1f} s after the microphone was closed")

@@ -102,7 +102,7 @@ async def baresip(home: Path, codec: str, sip_port: int) -> AsyncIterator[Baresi
     ]
     (home / "config").write_text("\n".join(lines) + "\n")
     (home / "accounts").write_text(
-        f"<sip:442079460123@127.0.0.1:{sip_port}>;regint=0;audio_codecs={codec}/{rate}/1;answermode=auto;dtmfmode=rtpevent\n"
+        f"<sip:+442079460999@127.0.0.1:{sip_port}>;regint=0;audio_codecs={codec}/{rate}/1;answermode=auto;dtmfmode=rtpevent\n"
     )
     log = (home / "log").open("wb")
     process = await asyncio.create_subprocess_exec("baresip", "-f", str(home), stdout=log, stderr=log, cwd=home)
@@ -142,7 +142,7 @@ async def test_speech_is_the_same_at_the_other_end(codec: str, tmp_path: Path) -
                     await eventually(lambda: len(room.state.participants) == 1, 30)
                     number = {"number": "+44 20 7946 0999", "name": "Bob"}
                     await host.request("POST", f"/meetings/{meeting}/phone/calls", number)
-                    await eventually(lambda: len(room.state.tracks) == 1, 30)
+                    await eventually(lambda: len(room.state.tracks) == 1, 30, phone.said)
                     await _measure(room, phone, codec, "out")
 
 

@@ -278,7 +278,7 @@ class Node:
         if emptiness.is_deserted(room, now):
             notices.end_all(room, now)
             for participant in room.own():
-                membership.leave(room, participant, "ended", now)
+                membership.put_out(room, participant, Code.ENDED, now)
             if room.is_secondary:
                 close_links(room, now)
         if not room.participants and not room.links and self.rooms.get(room.room) is room:

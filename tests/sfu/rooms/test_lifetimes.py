@@ -131,6 +131,7 @@ def test_agents_and_recorders_stay_for_a_while_when_people_have_left(kind: str) 
     assert robot.closed is None
     assert stage.node.rooms
     stage.run(15 * SECOND, SECOND // 5)
+    assert robot.last(signaling.Error).code == "ended"  # or its SDK would join again, and the job go on
     assert robot.closed is not None
     assert not stage.node.rooms
     assert type(stage.facts[-1]) is facts.RoomClosed

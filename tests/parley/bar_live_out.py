@@ -8,6 +8,7 @@ In a second test the RTMP server is away for 20 s. The machine should have nothi
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shlex
 import socket
@@ -81,6 +82,11 @@ class Sink:
     def missing(self) -> int:
         """Number of pictures of a steady rate that are not there."""
         return round((self.times[-1] - self.times[0]) * RATE) + 1 - len(self.times)
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return where pictures are missing: the second, and how many."""
+        steps = ((at, round((later - at) * RATE) - 1) for at, later in itertools.pairwise(self.times))
+        return [(round(at), count) for at, count in steps if count]
 
 
 def free_port() -> int:

@@ -163,10 +163,10 @@ async def open_pool(dsn: str, size: int = 10) -> Pool:
             "timezone": "UTC",
         },
     )
-    return _TracedPool(cast(Pool, pool))
+    return TracedPool(cast(Pool, pool))
 
 
-class _TracedPool:
+class TracedPool:
     """A pool whose sessions are recorded as spans of the current trace."""
 
     def __init__(self, pool: Pool) -> None:

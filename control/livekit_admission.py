@@ -21,7 +21,7 @@ from control.meetings.settings import MAX_CAPACITY, MeetingSettings, defaults
 from control.nodes import turn
 from control.placement import placing
 from control.services import Services
-from control.store import agent_jobs, breakouts, livekit_rooms, meetings, outbox, participants, rooms, users
+from control.store import agent_jobs, breakouts, livekit_rooms, meetings, outbox, participants, placements, rooms, users
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
@@ -70,11 +70,15 @@ async def meeting_of(services: Services, claims: AccessToken) -> str:
                 if not services.config.livekit_create_rooms:
                     raise TokenRefused(404, "requested room does not exist")
                 meeting = await create(services, connection, name, _wish_of(claims.room_config))
-        if await services.nodes.placement(meeting) is None:
-            async with connection.transaction():
-                await meetings.lock(connection, meeting)
-                await placing.place(services, connection, meeting, services.config.region)
+        await _ensure_placed(services, connection, meeting)
     return meeting
+
+
+async def _ensure_placed(services: Services, connection: Connection, meeting: str) -> None:
+    if await placements.of(connection, meeting) is None:
+        async with connection.transaction():
+            await meetings.lock(connection, meeting)
+            await placing.place(services, connection, meeting, services.config.region)
 
 
 async def room_of(services: Services, claims: AccessToken) -> str:
@@ -82,10 +86,8 @@ async def room_of(services: Services, claims: AccessToken) -> str:
     meeting = await meeting_of(services, claims)
     async with services.pool.acquire() as connection:
         breakout = await livekit_rooms.breakout_of(connection, meeting, claims.identity)
-        if breakout is not None and await services.nodes.placement(breakout) is None:
-            async with connection.transaction():
-                await meetings.lock(connection, breakout)
-                await placing.place(services, connection, breakout, services.config.region)
+        if breakout is not None:
+            await _ensure_placed(services, connection, breakout)
     return breakout or meeting
 
 

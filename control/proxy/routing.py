@@ -65,7 +65,8 @@ async def node_for(services: Services, meeting: str, authorization: str = "", fu
                 return secondary
         if placement is not None and not await services.registry.verify(placement.node):
             await failover.rescue(services)
-        node = await services.nodes.of_meeting(room)
+            placement = await services.nodes.placement(room)
+        node = None if placement is None else services.nodes.node(placement.node)
         if node is not None:
             return node
     raise Problem(404, NO_NODE, "This meeting has no room.")

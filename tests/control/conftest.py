@@ -1,6 +1,7 @@
 """A real PostgreSQL for the session, a separate database for each test, and the real application on real sockets."""
 
 import asyncio
+import contextlib
 import functools
 import json
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from argon2 import PasswordHasher
 from werkzeug.routing import Rule
 
 from control.config import ControlConfig, RateLimits
+from control.database import Connection, TracedPool
 from control.events.catalogue import KINDS, data_schema
 from control.files.images import Images
 from control.identity import passwords, tokens
@@ -52,6 +55,28 @@ def postgres() -> Iterator[EmbeddedPostgres]:
             server.send_signal(signal.SIGINT)
             server.wait(10)
             shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_session_per_task() -> Iterator[None]:
+    """Fail where a task that holds a session of the pool asks for another: enough of them wait for each other."""
+    acquire, holding = TracedPool.acquire, weakref.WeakSet[asyncio.Task[Any]]()
+
+    @contextlib.asynccontextmanager
+    async def alone(pool: TracedPool) -> AsyncIterator[Connection]:
+        task = asyncio.current_task()
+        assert task is not None
+        assert task not in holding, "a second session of the pool for one task"
+        holding.add(task)
+        try:
+            async with acquire(pool) as connection:
+                yield connection
+        finally:
+            holding.discard(task)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TracedPool, "acquire", alone)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,11 +37,16 @@ MAX_SECTIONS = 200
 _REMEMBERED, _REMEMBERED_CHARACTERS = 1024, 128
 """The lines of one kind that are remembered, since most repeat in each m-section and for each participant."""
 
+_DESCRIPTIONS = 4
 T = TypeVar("T")
 
 
+@lru_cache(_DESCRIPTIONS)
 def parse(text: str) -> SessionDescription:
-    """Return the description; raises ValueError if it is malformed or exceeds MAX_BYTES or MAX_SECTIONS."""
+    """Return the description; raises ValueError if it is malformed or exceeds MAX_BYTES or MAX_SECTIONS.
+
+    The last few are remembered, since several parts look into each offer.
+    """
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise ValueError("session description is too long")
     lines = [line.removesuffix("\r") for line in text.split("\n")]

@@ -70,7 +70,7 @@ def works(services: Services) -> dict[str, Callable[[], Awaitable[None]]]:
         "leases of rooms": (often, lambda: leases.check(services, asyncio.get_running_loop().time())),
         "abandoned recordings": (often, functools.partial(stop_abandoned, services)),
         "abandoned broadcasts": (often, functools.partial(_end_broadcasts, services)),
-        "breakout rooms": (often, functools.partial(breakouts.end_closed, services)),
+        "breakout rooms": (often, functools.partial(breakouts.close_due, services)),
         "live settings": (LOOK_SECONDS, functools.partial(services.runtime.look, services.pool)),
         "tidying": (_TIDY_SECONDS, functools.partial(_tidy, services)),
     }

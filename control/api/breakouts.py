@@ -37,13 +37,15 @@ class NewBreakout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class CreateBreakouts(Body, frozen=True, kw_only=True):
     """With `automatic`, everyone in the main room except hosts is spread evenly over the rooms.
 
-    `may_choose`: participants may move to any room themselves; `may_return`: they may return to the main room.
+    `may_choose`: participants may move to any room themselves; `may_return`: they may return to the main room. The
+    rooms close `minutes` after they open, after a countdown of a minute; with 0, only a host closes them.
     """
 
     rooms: Annotated[list[NewBreakout], msgspec.Meta(min_length=1, max_length=50)]
     automatic: bool = False
     may_choose: bool = False
     may_return: bool = True
+    minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)] = 0
 
 
 class MoveToBreakout(Body, frozen=True, kw_only=True):
@@ -84,11 +86,16 @@ class BreakoutPerson(Answer, frozen=True, kw_only=True):
 
 
 class Breakouts(Answer, frozen=True, kw_only=True):
-    """`place` is the caller's current room, null for the main room. `people` is for hosts, at most 1,000."""
+    """`place` is the caller's current room, null for the main room. `people` is for hosts, at most 1,000.
+
+    Open rooms close by themselves at `ends_at`, if that is not null.
+    """
 
     open: bool
     may_choose: bool
     may_return: bool
+    minutes: int
+    ends_at: Time | None
     place: str | None
     rooms: list[Breakout]
     people: list[BreakoutPerson]
@@ -104,7 +111,7 @@ async def list_breakouts(call: Call, meeting: str) -> Breakouts:
 @endpoints.route("POST", _PATH, Access.HOST, body=CreateBreakouts, answer=Breakouts, status=201)
 async def create_breakouts(call: Call, meeting: str, body: CreateBreakouts) -> Breakouts:
     """Create breakout rooms, which replace those prepared before. `open` opens them."""
-    plan = Plan(may_choose=body.may_choose, may_return=body.may_return)
+    plan = Plan(may_choose=body.may_choose, may_return=body.may_return, minutes=body.minutes)
     async with call.services.pool.acquire() as connection, connection.transaction():
         main = await _locked(connection, meeting)
         made = await breakouts.create(connection, main, [room.title for room in body.rooms], plan)
@@ -130,7 +137,7 @@ async def open_breakouts(call: Call, meeting: str) -> Breakouts:
         main = await _locked(connection, meeting)
         if not [room for room in await store.of_meeting(connection, meeting) if not breakouts.is_closed(room)]:
             raise Problem(409, "no_breakouts", "There are no breakout rooms to open.")
-        await store.set_plan(connection, meeting, msgspec.structs.replace(breakouts.plan_of(main), open=True))
+        await store.set_plan(connection, meeting, breakouts.plan_of(main).opened(datetime.now(UTC)))
         states = await breakouts.apply(connection, main)
         await _tell(call, connection, meeting, "breakouts.opened")
         listed = await _listed(call, connection, meeting)
@@ -212,6 +219,7 @@ async def _listed(call: Call, connection: Connection, meeting: str) -> Breakouts
     people = await store.people(connection, meeting) if call.standing.is_host else []
     return Breakouts.from_row(
         plan,
+        ends_at=None if plan.ends_at is None else datetime.fromtimestamp(plan.ends_at / 1000, UTC),
         place=assigned.get(own) if plan.open else None,
         rooms=[
             Breakout.from_row(room, participants=[person for person, where in assigned.items() if where == room.id])

@@ -77,7 +77,7 @@ class BreakoutsAnnounced(Breakouts, kw_only=True):
 
 
 class BreakoutsClosed(Breakouts, kw_only=True):
-    """`at` is when the rooms close."""
+    """`at` is when the rooms close; `by` is empty if they close by themselves."""
 
     at: datetime
 

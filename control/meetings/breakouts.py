@@ -7,7 +7,7 @@ to the participant's current room (`elsewhere` in the desired state). Moving a p
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -16,18 +16,36 @@ from control.meetings import ending, grants
 from control.problem import Problem, not_found
 from control.recurring import for_each
 from control.services import Services
-from control.store import breakouts, meetings, rooms
+from control.store import breakouts, meetings, outbox, rooms
 from control.store.breakouts import BreakoutRow, InsideRow
 from control.store.meetings import MeetingRow
 from sfu.api.desired_state import Announcement, DesiredState, Destination
 
 
+LAST_SECONDS = 60
+"""Length of the countdown of rooms that close by themselves."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """State of the breakout rooms, and the moves that participants may make without a host."""
+    """State of the breakout rooms, and the moves that participants may make without a host.
+
+    They close `minutes` after they open, at `ends_at` (Unix ms); with 0, only a host closes them.
+    """
 
     open: bool = False
     may_choose: bool = False
     may_return: bool = True
+    minutes: int = 0
+    ends_at: int | None = None
+
+    def opened(self, now: datetime) -> "Plan":
+        """Return the plan of rooms that open now."""
+        ends_at = int(now.timestamp() * 1000) + self.minutes * 60_000 if self.minutes else None
+        return msgspec.structs.replace(self, open=True, ends_at=ends_at)
+
+    def closed(self) -> "Plan":
+        """Return the plan of rooms that are closed or counting down."""
+        return msgspec.structs.replace(self, open=False, ends_at=None)
 
 
 def plan_of(main: MeetingRow) -> Plan:
@@ -100,7 +118,7 @@ async def close(connection: Connection, main: MeetingRow, at: datetime) -> list[
     current = [room.id for room in await breakouts.of_meeting(connection, main.id) if not is_closed(room)]
     await breakouts.close(connection, current, at)
     await breakouts.unassign_all(connection, main.id)
-    await breakouts.set_plan(connection, main.id, msgspec.structs.replace(plan_of(main), open=False))
+    await breakouts.set_plan(connection, main.id, plan_of(main).closed())
     changed = [await _edit(connection, main.id, elsewhere={})]
     for room in current:
         changed.append(await _edit(connection, room, closes_at=int(at.timestamp() * 1000)))
@@ -149,11 +167,27 @@ async def _edit_each(
     return changed
 
 
-async def end_closed(services: Services) -> None:
-    """End the breakout rooms whose countdown is over."""
+async def close_due(services: Services) -> None:
+    """Begin the countdown of breakout rooms that close by themselves, and end those whose countdown is over."""
+    soon = datetime.now(UTC) + timedelta(seconds=LAST_SECONDS)
     async with services.pool.acquire() as connection:
+        due = await breakouts.due(connection, int(soon.timestamp() * 1000))
         closed = await breakouts.closed(connection)
+    await for_each("breakout rooms that close", due, functools.partial(_close, services))
     await for_each("breakout rooms", closed, functools.partial(_end, services))
+
+
+async def _close(services: Services, meeting: str) -> None:
+    async with services.pool.acquire() as connection, connection.transaction():
+        main = await locked(connection, meeting)
+        ends_at = plan_of(main).ends_at
+        if ends_at is None:  # a host closed them meanwhile
+            return
+        at = max(datetime.fromtimestamp(ends_at / 1000, UTC), datetime.now(UTC))
+        states = await close(connection, main, at)
+        payload = {"meeting": meeting, "by": "", "at": at}
+        await outbox.append(connection, outbox.MEETING_EVENTS, meeting, "breakouts.closed", payload)
+    services.nodes.push(*states)
 
 
 async def _end(services: Services, room: str) -> None:

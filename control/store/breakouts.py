@@ -81,6 +81,13 @@ async def close(connection: Connection, breakouts: Iterable[str], at: datetime) 
     await connection.execute("UPDATE meetings SET closes_at = $2 WHERE id = ANY($1::text[])", list(breakouts), at)
 
 
+async def due(connection: Connection, by: int) -> list[str]:
+    """Return the meetings whose breakout rooms close by themselves before a time (Unix ms)."""
+    return await connection.column(
+        "SELECT id FROM meetings WHERE breakouts->>'ends_at' IS NOT NULL AND (breakouts->>'ends_at')::bigint < $1", by
+    )
+
+
 async def closed(connection: Connection) -> list[str]:
     """Return the breakout rooms that have not ended although their countdown is over."""
     return await connection.column(

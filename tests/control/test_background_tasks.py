@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 BROKEN = {
     "failover": (failover, "rescue"),
-    "breakout rooms": (breakouts, "end_closed"),
+    "breakout rooms": (breakouts, "close_due"),
     "abandoned recordings": (reconcile, "stop_abandoned"),
     "webhooks": (webhooks.Deliveries, "_begin"),
 }

@@ -180,7 +180,7 @@ def prepare(server: ScriptedServer) -> None:
             "people": [{"id": "p1", "name": "Ada", "room": None, "here": True},
                        {"id": "p2", "name": "Grace Hopper", "room": "b1", "here": True},
                        {"id": "p3", "name": "王小明", "room": "b1", "here": False}],
-            "open": False, "place": None, "may_choose": False, "may_return": True,
+            "open": False, "place": None, "may_choose": False, "may_return": True, "minutes": 0, "ends_at": None,
         },
         "/meetings/m1/activities": ACTIVITIES,
         "/meetings/m1/recordings": {

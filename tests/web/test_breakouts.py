@@ -26,7 +26,10 @@ async def open_board(view: Page, server: ScriptedServer) -> list[Any]:
             for room, title in (("b1", "Room 1"), ("b2", "Room 2"))
         ]  # fmt: skip
         people = [{"id": one, "name": names[one], "room": places[one], "here": True} for one in places]
-        state = {"rooms": rooms, "people": people, "open": True, "place": None, "may_choose": False, "may_return": True}
+        state = {
+            "rooms": rooms, "people": people, "open": True, "place": None, "may_choose": False, "may_return": True,
+            "minutes": 20, "ends_at": "2026-07-01T12:20:00Z",
+        }  # fmt: skip
         return 200, state
 
     def moved(_request: Any) -> tuple[int, Any]:
@@ -55,6 +58,7 @@ async def middle(element: Locator) -> tuple[float, float]:
 
 async def test_people_are_dragged_to_a_room_or_sent_by_keyboard(view: Page, server: ScriptedServer) -> None:
     moves = await open_board(view, server)
+    await expect(view.get_by_text("The rooms close at")).to_be_visible()
     linus = view.locator("[data-person=p3]")
     message = view.get_by_label("Message to all rooms")
     await message.fill("Two minutes")

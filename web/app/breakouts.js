@@ -2,7 +2,7 @@
 import { BreakoutBoard } from './breakout-board.js';
 import { arrange, h, setText } from './dom.js';
 import { check, field, form, iconButton } from './fields.js';
-import { duration, sentenceOf } from './format.js';
+import { clock, duration, sentenceOf } from './format.js';
 import { icon } from './icons.js';
 import { rest } from './session.js';
 import { toast } from './toasts.js';
@@ -24,6 +24,7 @@ export class Breakouts {
   #said = h('p');
   #heard = '';
   #title = h('h3', {}, t('breakout.title'));
+  #end = h('p', { class: 'hint' });
   #board;
   #say;
   #make;
@@ -87,11 +88,15 @@ export class Breakouts {
     const rooms = state.rooms.filter((/** @type {any} */ room) => room.closes_at === null);
     if (state.place === null) this.#own = this.#room.participant;
     // Rebuilding would lose the button that has the focus or is under the pointer.
-    const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, rooms, state.people]);
+    const key = JSON.stringify([host, state.open, state.place, state.may_choose, state.may_return, state.ends_at, rooms, state.people]);
     if (this.#shown === key || this.#board.isBusy) return;
     this.#shown = key;
     // The forms stay in place, so that nobody loses what they write.
     const parts = [this.#title];
+    if (state.ends_at) {
+      setText(this.#end, t('breakout.ends', { time: clock(state.ends_at) }));
+      parts.push(this.#end);
+    }
     if (host && rooms.length > 0) {
       this.#board.show([this.#main(state), ...rooms.map((/** @type {any} */ room) => ({ id: room.id, title: room.title, count: countOf(state, room), enter: this.#enter(state, room) }))], state.people);
       parts.push(this.#board.element);
@@ -139,16 +144,17 @@ export class Breakouts {
 
   #makeForm() {
     const count = field(t('breakout.count'), { name: 'breakouts', type: 'number', min: 1, max: 50, value: 2, required: true });
+    const minutes = field(t('breakout.minutes'), { hint: t('breakout.minutes-hint'), name: 'minutes', type: 'number', min: 1, max: 1440 });
     const automatic = check(t('breakout.automatic'), '', true);
     const choose = check(t('breakout.choose'), '', false);
     return form({
       action: t('breakout.create'),
       submit: async () => {
         const titles = Array.from({ length: Number(count.input.value) }, (_, index) => ({ title: t('breakout.room', { number: index + 1 }) }));
-        await rest.actOnBreakouts(this.#meeting, '', { rooms: titles, automatic: automatic.input.checked, may_choose: choose.input.checked });
+        await rest.actOnBreakouts(this.#meeting, '', { rooms: titles, automatic: automatic.input.checked, may_choose: choose.input.checked, minutes: Number(minutes.input.value) });
         await this.#ask();
       },
-    }, count.element, automatic.element, choose.element);
+    }, count.element, minutes.element, automatic.element, choose.element);
   }
 
   /** @param {string} label @param {string} action @param {() => unknown} onclick */

@@ -1,6 +1,8 @@
 """Breakout rooms over REST: assignments, the rooms' desired states, and the data kept with the meeting."""
 
 import asyncio
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -217,11 +219,38 @@ async def test_closed_rooms_end_by_themselves(people: People, config: ControlCon
     await host.ok("POST", f"{base}/breakouts/close", {"countdown_seconds": 0})
     services = await open_services(config)
     try:
-        await breakouts.end_closed(services)
+        await breakouts.close_due(services)
     finally:
         await services.close()
     assert (await host.ok("GET", f"/api/v1/meetings/{blue}"))["status"] == "ended"
     assert (await host.ok("GET", base))["status"] != "ended"
+
+
+async def test_rooms_with_a_length_count_down_by_themselves(people: People, config: ControlConfig, dsn: str) -> None:
+    host, base, joined = await a_meeting(people)
+    meeting, bob = base.rpartition("/")[2], joined["bob"]["participant"]
+    body = {"rooms": [{"title": "Blue", "participants": [bob]}], "minutes": 10}
+    made = await host.ok("POST", f"{base}/breakouts", body)
+    assert (made["minutes"], made["ends_at"]) == (10, None)
+    opened = await host.ok("POST", f"{base}/breakouts/open")
+    ends_at = datetime.fromisoformat(opened["ends_at"])
+    assert timedelta(minutes=9.5) < ends_at - datetime.now(UTC) <= timedelta(minutes=10)
+    services = await open_services(config)
+    try:
+        await breakouts.close_due(services)
+        assert (await host.ok("GET", f"{base}/breakouts"))["open"]
+        soon = int((time.time() + 50) * 1000)
+        connection = await asyncpg.connect(dsn)
+        nearly = "UPDATE meetings SET breakouts = breakouts || jsonb_build_object('ends_at', $2::bigint) WHERE id = $1"
+        await connection.execute(nearly, meeting, soon)
+        await connection.close()
+        await breakouts.close_due(services)
+    finally:
+        await services.close()
+    closing = await host.ok("GET", f"{base}/breakouts")
+    assert (closing["open"], closing["ends_at"], closing["people"][0]["room"]) == (False, None, None)
+    assert datetime.fromisoformat(closing["rooms"][0]["closes_at"]).timestamp() * 1000 == soon
+    assert claims(await joined["bob"]["client"].ok("POST", f"{base}/join", {}))["room"] == meeting
 
 
 async def test_what_the_main_room_changes_its_breakout_rooms_take_over(people: People, node: Node) -> None:

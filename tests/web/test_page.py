@@ -434,12 +434,28 @@ async def test_the_state_of_the_connection_is_the_truth(view: Page, server: Scri
         resumed=True, participants=[signaling_values.ParticipantInfo(participant="p1", name="Ada"), GRACE]
     )
     await expect(view.locator(".banner-connection")).to_be_hidden()
-    await again.send(
-        signaling.ParticipantUpdated(
-            participant=signaling_values.ParticipantInfo(participant="p2", name="Grace", connected=False)
-        )
-    )
-    await expect(view.locator("[data-id=p2]")).to_contain_text("Reconnecting…")
+    for trouble in ({"connected": False}, {"quality": "lost"}):
+        info = signaling_values.ParticipantInfo(participant="p2", name="Grace", **trouble)
+        await again.send(signaling.ParticipantUpdated(participant=info))
+        await expect(view.locator("[data-id=p2]")).to_contain_text("Reconnecting…")
+        await again.send(signaling.ParticipantUpdated(participant=GRACE))
+        await expect(view.locator("[data-id=p2]")).not_to_contain_text("Reconnecting…")
+
+
+HEADSET = """() => {
+  const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+  window.headsets = [{kind: 'audioinput', deviceId: 'headset', groupId: 'headset', label: 'Headset'}];
+  navigator.mediaDevices.enumerateDevices = async () => [...await list(), ...window.headsets];
+  navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+}"""
+
+
+async def test_a_headset_is_offered_while_it_is_there(view: Page, server: ScriptedServer) -> None:
+    await enter(view, server)
+    await view.evaluate(HEADSET)
+    await expect(view.locator(".toast")).to_contain_text("Headset was connected.")
+    await view.evaluate("headsets = []; navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+    await expect(view.locator(".toast")).to_have_count(0, timeout=2_000)
 
 
 @pytest.mark.parametrize(

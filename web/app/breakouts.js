@@ -49,8 +49,8 @@ export class Breakouts {
     room.addEventListener('moving', ({ detail }) => toast(t('breakout.moving', { room: detail.title })), { signal });
     room.addEventListener('announcement', ({ detail }) => this.#tell(detail), { signal });
     const timer = setInterval(() => void this.#ask(), ASK_MS);
-    const clock = setInterval(() => this.#count(), 500);
-    signal.addEventListener('abort', () => [timer, clock].forEach(clearInterval));
+    const counting = setInterval(() => this.#count(), 500);
+    signal.addEventListener('abort', () => [timer, counting].forEach(clearInterval));
     this.#count();
   }
 

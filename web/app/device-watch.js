@@ -17,7 +17,7 @@ const ALIASES = new Set(['default', 'communications']);
  * @param {{setSpeaker: (id: string) => Promise<unknown>, settings: () => void, signal: AbortSignal}} options `settings` opens the dialog where devices are chosen
  */
 export function watchDevices(media, room, { setSpeaker, settings, signal }) {
-  media.addEventListener('device-added', ({ detail }) => offer(media, detail, setSpeaker), { signal });
+  media.addEventListener('device-added', ({ detail }) => offer(media, detail, setSpeaker, signal), { signal });
   media.addEventListener('device-lost', ({ detail: { kind, label, replacement } }) => {
     const name = label || t(`device.${kind}`);
     toast(replacement ? t('device.replaced', { name, replacement }) : t('device.lost', { name }), 'problem', { label: t('bar.settings'), act: settings });
@@ -26,15 +26,18 @@ export function watchDevices(media, room, { setSpeaker, settings, signal }) {
   signal.addEventListener('abort', () => clearInterval(timer));
 }
 
-/** @param {import('./local-media.js').LocalMedia} media @param {MediaDeviceInfo[]} added @param {(id: string) => Promise<unknown>} setSpeaker */
-function offer(media, added, setSpeaker) {
+/**
+ * Offer new devices until they are taken, or gone again. @param {import('./local-media.js').LocalMedia} media
+ * @param {MediaDeviceInfo[]} added @param {(id: string) => Promise<unknown>} setSpeaker @param {AbortSignal} signal
+ */
+function offer(media, added, setSpeaker, signal) {
   const usable = added.filter(({ deviceId, label }) => !ALIASES.has(deviceId) && label);
   const [first] = usable;
   if (!first) return;
   // What belongs to one piece of hardware is taken together.
   const group = usable.filter(({ groupId, kind }) => groupId === first.groupId || kind === first.kind);
   const of = (/** @type {MediaDeviceKind} */ kind) => group.find((device) => device.kind === kind);
-  toast(t('device.added', { name: first.label }), 'info', {
+  const withdraw = toast(t('device.added', { name: first.label }), 'info', {
     label: t('device.use'),
     act: async () => {
       const [camera, microphone, speaker] = [of('videoinput'), of('audioinput'), of('audiooutput')];
@@ -45,6 +48,14 @@ function offer(media, added, setSpeaker) {
       await setSpeaker(speaker.deviceId).catch(() => undefined);
     },
   });
+  const gone = new AbortController();
+  signal.addEventListener('abort', () => gone.abort(), { signal: gone.signal });
+  media.addEventListener('change', () => {
+    const { cameras, microphones, speakers } = media.devices;
+    if ([...cameras, ...microphones, ...speakers].some(({ deviceId }) => deviceId === first.deviceId)) return;
+    withdraw();
+    gone.abort();
+  }, { signal: gone.signal });
 }
 
 /**

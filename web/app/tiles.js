@@ -235,7 +235,8 @@ export class Tiles {
     if (camera && !camera.muted) this.#room.watch(tile.element, camera.id);
     else this.#room.unwatch(tile.element);
     tile.setNetwork(NETWORKS[participant.quality] ?? '');
-    if (!participant.connected) tile.setOverlay(t('tile.reconnecting'), 'signal');
+    // The last picture of somebody whose link is dead would look like one who sits still.
+    if (!participant.connected || participant.quality === 'lost') tile.setOverlay(t('tile.reconnecting'), 'signal');
     else tile.setOverlay(camera && !camera.muted ? this.#call.differing.has(camera.mediaTrack?.id ?? '') ? t('seal.differs-tile') : pauseText(camera) : '');
     tile.setSpeaking(this.#speakers.has(participant.id));
     return tile;

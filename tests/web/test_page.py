@@ -440,6 +440,10 @@ async def test_the_state_of_the_connection_is_the_truth(view: Page, server: Scri
         await expect(view.locator("[data-id=p2]")).to_contain_text("Reconnecting…")
         await again.send(signaling.ParticipantUpdated(participant=GRACE))
         await expect(view.locator("[data-id=p2]")).not_to_contain_text("Reconnecting…")
+    await expect(view.locator(".connection[data-quality]")).to_be_visible()
+    own = signaling_values.ParticipantInfo(participant="p1", name="Ada", quality="poor")
+    await again.send(signaling.ParticipantUpdated(participant=own))
+    await expect(view.locator(".connection")).to_have_attribute("data-quality", "poor", timeout=700)
 
 
 HEADSET = """() => {

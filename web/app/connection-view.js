@@ -28,6 +28,8 @@ export class ConnectionView {
   /** True while the server does not answer although its connections are open. */
   #silent = false;
   #asking = false;
+  /** @type {import('/sdk/parley.js').Reading|null} */
+  #reading = null;
 
   /** @param {import('/sdk/parley.js').Room} room @param {AbortSignal} signal @param {(quality: string) => void} quality receives each rating */
   constructor(room, signal, quality) {
@@ -38,6 +40,8 @@ export class ConnectionView {
     this.element = h('p', { class: 'connection', 'data-state': 'connecting' }, icon('signal'), this.#word);
     this.banner = h('div', { class: 'banner banner-connection', role: 'status', hidden: true }, icon('warning'), this.#text, this.#retry);
     for (const type of ['connection', 'uplink']) room.addEventListener(type, () => this.#update(), { signal });
+    // Waiting for the next reading would make bad news a second older.
+    for (const type of ['participant-updated', 'track-changed', 'uplink']) room.addEventListener(type, () => this.#rate(), { signal });
     const countdown = setInterval(() => this.#update(), 1000);
     this.#timer = setInterval(() => void this.#read(), READ_MS);
     const look = setInterval(() => void this.#look(), LOOK_MS);
@@ -57,6 +61,7 @@ export class ConnectionView {
       delete this.element.dataset.quality;
       setText(this.#word, t('connection.silent'));
     } else if (state !== 'connected') {
+      this.#reading = null;
       delete this.element.dataset.quality;
       const words = state === 'idle' ? '' : t(`connection.${state}`);
       setText(this.#word, words);
@@ -104,13 +109,18 @@ export class ConnectionView {
 
   async #read() {
     if (this.#room.connection.state !== 'connected' || this.#silent) return;
-    const reading = await this.#reader.read();
-    if (this.#silent) return;
-    const quality = qualityOf(reading, this.#seen());
+    this.#reading = await this.#reader.read();
+    this.#rate();
+  }
+
+  /** Rate the network by the last reading, and by what the server says since. */
+  #rate() {
+    if (!this.#reading || this.#room.connection.state !== 'connected' || this.#silent) return;
+    const quality = qualityOf(this.#reading, this.#seen());
     this.#quality(quality);
     this.element.dataset.quality = quality;
     setText(this.#word, wordFor(quality));
-    this.element.title = details(reading);
+    this.element.title = details(this.#reading);
   }
 }
 

@@ -21,7 +21,6 @@ from control.store.breakouts import BreakoutRow, InsideRow
 from control.store.meetings import MeetingRow
 from sfu.api.desired_state import Announcement, DesiredState, Destination
 
-
 LAST_SECONDS = 60
 """Length of the countdown of rooms that close by themselves."""
 

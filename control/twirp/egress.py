@@ -18,9 +18,11 @@ from control.recordings.lifecycle import Wish
 from control.store import egresses, livekit_rooms, recordings
 from control.twirp import egress_buckets, egress_targets, live_egress, web_pages
 from control.twirp.live_egress import LiveEgress, ShownPage
-from control.twirp.service import Caller, Method, Service, TwirpError, of_problem, unimplemented
+from control.twirp.rooms import seen_participant
+from control.twirp.service import Caller, Method, Service, TwirpError, of_problem
 from foundation.film_options import SOUND_ONLY, FilmOptions, Format, Layout, Size, to_job
 from objects.buckets import Bucket
+from sfu.api.room_acts import DescribeParticipant
 from sfu.livekit import names
 
 _MAX_PATH = 1024
@@ -45,7 +47,9 @@ async def start_room_composite(caller: Caller, asked: "protocol.RoomCompositeEgr
     if not asked.custom_base_url:
         output, film = _composite(asked, _layout(asked.layout))
         return await _begin(caller, LiveEgress(asked, "room_composite", film), output)
-    return await _wait_for_page(caller, asked, asked, await web_pages.template(caller, asked), announces_start=True)
+    made = new_id("egress")
+    url = await web_pages.template(caller, asked, views.EGRESS + made)
+    return await _wait_for_page(caller, asked, asked, made, url, announces_start=True)
 
 
 async def start_web(caller: Caller, asked: "protocol.WebEgressRequest") -> "protocol.EgressInfo":
@@ -53,14 +57,23 @@ async def start_web(caller: Caller, asked: "protocol.WebEgressRequest") -> "prot
     caller.grants("room_record")
     order = web_pages.composite_of(asked)
     _check(caller, order)
-    return await _wait_for_page(caller, asked, order, asked.url, announces_start=asked.await_start_signal)
+    made = new_id("egress")
+    return await _wait_for_page(caller, asked, order, made, asked.url, announces_start=asked.await_start_signal)
 
 
 async def _wait_for_page(
-    caller: Caller, asked: Any, order: "protocol.RoomCompositeEgressRequest", url: str, *, announces_start: bool
+    caller: Caller,
+    asked: Any,
+    order: "protocol.RoomCompositeEgressRequest",
+    made: str,
+    url: str,
+    *,
+    announces_start: bool,
 ) -> "protocol.EgressInfo":
-    """Have a page opened; what a request orders of its meeting begins when it has started. `asked` is what is shown."""
-    output, film = _composite(order, "single")
+    """Have a page opened; what a request orders of its meeting begins when it has started. `asked` is what is shown,
+    `made` the id of the new egress.
+    """
+    output, film = _composite(order, "single", names=False)
     kind = "room_composite" if order is asked else "web"
     egress = await _ordered(caller, LiveEgress(order, kind, film), output)
     if egress.targets:
@@ -68,26 +81,26 @@ async def _wait_for_page(
     if output is not None:
         await egress_buckets.destination(output, private=_private(caller))
     view = web_pages.view_of(caller.services, film.size, announces_start=announces_start)
-    return await web_pages.start(caller, asked, egress, url, view)
+    return await web_pages.start(caller, asked, egress, view, made=made, url=url)
 
 
 async def begin_page(
     caller: Caller, order: "protocol.RoomCompositeEgressRequest", page: ShownPage
 ) -> "protocol.EgressInfo":
     """Begin the egress of a page that has started."""
-    output, film = _composite(order, "single")
+    output, film = _composite(order, "single", names=False)
     return await _begin(caller, LiveEgress(order, "room_composite", film, page=page), output)
 
 
 def _composite(
-    asked: "protocol.RoomCompositeEgressRequest", layout: Layout
+    asked: "protocol.RoomCompositeEgressRequest", layout: Layout, *, names: bool = True
 ) -> "tuple[protocol.EncodedFileOutput | None, FilmOptions]":
-    """Return the file that a request for a room orders, and its film."""
+    """Return the file that a request for a room orders, and its film. A page has no name in the picture."""
     if asked.video_only:
         raise TwirpError("unimplemented", "video_only is not supported")
     output = _output(asked)
     form = _format(output, sound_only=asked.audio_only)
-    return output, FilmOptions(layout=layout, size=_size(asked), format=form)
+    return output, FilmOptions(layout=layout, size=_size(asked), format=form, names=names)
 
 
 async def start_participant(caller: Caller, asked: "protocol.ParticipantEgressRequest") -> "protocol.EgressInfo":
@@ -279,6 +292,24 @@ async def list_egresses(caller: Caller, asked: "protocol.ListEgressRequest") -> 
     return protocol.ListEgressResponse(items=[info for info in infos if not asked.active or info.status in _RUNNING])
 
 
+async def update_layout(caller: Caller, asked: "protocol.UpdateLayoutRequest") -> "protocol.EgressInfo":
+    """Tell a template to show a layout, in its recorder's metadata, as LiveKit's server does."""
+    caller.grants("room_record")
+    async with caller.services.pool.acquire() as connection:
+        row = await egresses.by_id(connection, asked.egress_id.removeprefix(views.EGRESS))
+        if row is None:
+            raise TwirpError("not_found", "egress does not exist")
+        info = await live_egress.info_of(connection, row)
+    if row.kind != "room_composite" or not row.page:
+        raise TwirpError("unimplemented", "only a template (custom_base_url) can change its layout")
+    view, seen = await seen_participant(caller, row.room, info.egress_id)
+    metadata = msgspec.json.encode({"layout": asked.layout}).decode()
+    act = DescribeParticipant(participant=seen.info.participant, metadata=metadata)
+    if not await caller.services.nodes.act(view.room, act):
+        raise TwirpError("not_found", "participant does not exist")
+    return info
+
+
 async def stop(caller: Caller, asked: "protocol.StopEgressRequest") -> "protocol.EgressInfo":
     """End an egress, and with the last one a recording that only egresses needed. The file is made afterwards."""
     caller.grants("room_record")
@@ -315,9 +346,7 @@ SERVICE: Service = {
     "StartTrackCompositeEgress": Method(protocol.TrackCompositeEgressRequest, start_track_composite),
     "StartTrackEgress": Method(protocol.TrackEgressRequest, start_track),
     "StartWebEgress": Method(protocol.WebEgressRequest, start_web),
-    "UpdateLayout": Method(
-        protocol.UpdateLayoutRequest, unimplemented("the layout of a film is chosen when its egress is started")
-    ),
+    "UpdateLayout": Method(protocol.UpdateLayoutRequest, update_layout),
     "UpdateStream": Method(protocol.UpdateStreamRequest, live_egress.update_stream),
     "ListEgress": Method(protocol.ListEgressRequest, list_egresses),
     "StopEgress": Method(protocol.StopEgressRequest, stop),

@@ -13,7 +13,6 @@ from livekit.protocol import egress as protocol
 
 from control import livekit_admission
 from control.events.outgoing import check_url
-from control.identifiers import new_id
 from control.identity.livekit_tokens import TokenRefused
 from control.meetings import grants
 from control.meetings.ending import end_in_transaction
@@ -67,8 +66,10 @@ def view_of(services: Services, size: Size, *, announces_start: bool) -> PageVie
     return PageView(width=width, height=height, announces_start=announces_start, own=own)
 
 
-async def template(caller: Caller, asked: "protocol.RoomCompositeEgressRequest") -> str:
+async def template(caller: Caller, asked: "protocol.RoomCompositeEgressRequest", identity: str) -> str:
     """Return the URL of a page that shows a room, with what LiveKit's templates expect: a hidden recorder's token.
+
+    The recorder's `identity` is the id of its egress, as with LiveKit.
 
     Raises TwirpError if the room does not exist, or people there are asked for consent.
     """
@@ -84,7 +85,7 @@ async def template(caller: Caller, asked: "protocol.RoomCompositeEgressRequest")
     rights = {"roomJoin": True, "canSubscribe": True, "hidden": True, "recorder": True}
     claims = {
         "iss": caller.grants("room_record").iss,
-        "sub": new_id("egress"),
+        "sub": identity,
         "nbf": now,
         "exp": now + _TOKEN_SECONDS,
         "kind": "egress",
@@ -99,9 +100,13 @@ async def template(caller: Caller, asked: "protocol.RoomCompositeEgressRequest")
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), *query.items()])))
 
 
-async def start(caller: Caller, asked: Any, egress: LiveEgress, url: str, view: PageView) -> "protocol.EgressInfo":
-    """Have a page opened; `egress` begins when it has started. `asked` is the request as applications see it."""
-    services, made, host = caller.services, new_id("egress"), _host(url)
+async def start(
+    caller: Caller, asked: Any, egress: LiveEgress, view: PageView, *, made: str, url: str
+) -> "protocol.EgressInfo":
+    """Have a page opened; `egress` begins when it has started, with the id `made`. `asked` is the request as
+    applications see it.
+    """
+    services, host = caller.services, _host(url)
     if not services.config.web_pages:
         raise TwirpError("failed_precondition", "this server opens no web pages: it has no browser, or ingress is off")
     _check(services, url, view)

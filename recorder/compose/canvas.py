@@ -110,7 +110,8 @@ class Canvas:
 
     def _place(self, tile: Tile, image: Scaled) -> _Place:
         """Return the place of an image in its tile, after drawing the margins that it leaves free."""
-        box, within = inner(tile.box), image.box
+        is_alone = (tile.box.width, tile.box.height) == (self.frame.width, self.frame.height)
+        box, within = tile.box if is_alone else _inner(tile.box), image.box
         if within.width < box.width or within.height < box.height:
             for plane, value in zip(self._planes, _BLACK, strict=True):
                 self._part(plane, box)[:] = value
@@ -187,7 +188,7 @@ class Scaler:
         return Scaled(fitted, _views(scaled))
 
 
-def inner(box: Box) -> Box:
+def _inner(box: Box) -> Box:
     """Return a tile's box without the gap around it."""
     return Box(box.x + _GAP, box.y + _GAP, box.width - 2 * _GAP, box.height - 2 * _GAP)
 

@@ -87,6 +87,8 @@ async def test_an_egress_begins_when_its_page_has_started_and_ends_with_it(confi
         await at.told(OPENING, order.stream)
         assert (await at.state(info)).status == STATUS.EGRESS_STARTING
         assert not (await at.rooms.list_rooms(api.ListRoomsRequest())).rooms
+        layout = api.UpdateLayoutRequest(egress_id=info.egress_id, layout="grid")
+        assert await code(at.egress.update_layout(layout)) == "unimplemented"
         meeting = await at.meeting()
         assert (await desired(at.host, meeting)).recording is None
 
@@ -165,6 +167,10 @@ async def test_a_page_of_the_application_shows_a_room(config: ControlConfig) -> 
         assert (begun.status, begun.room_composite.layout) == (STATUS.EGRESS_ACTIVE, "speaker")
         (room,) = (await at.rooms.list_rooms(api.ListRoomsRequest())).rooms
         assert room.name == "Daily"
+        assert claims["sub"] == info.egress_id  # whose metadata names the layout
+        for egress in (info.egress_id, "EG_unknown"):  # nobody is in the room
+            layout = api.UpdateLayoutRequest(egress_id=egress, layout="grid")
+            assert await code(at.egress.update_layout(layout)) == "not_found"
 
         meeting = (await at.host.ok("POST", "/api/v1/meetings", {"settings": {"consent": "ask"}}))["id"]
         asked = api.RoomCompositeEgressRequest(**(wish | {"room_name": meeting}))

@@ -24,7 +24,7 @@ from foundation.outages import Outages
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, RoomLoad, RoomLoads, decode_record
-from sfu.api.room_acts import Act, Done, RoomView
+from sfu.api.room_acts import Act, CallMethod, Done, MethodAnswer, RoomView
 from sfu.api.signaling import Chat, encode
 
 _log = logging.getLogger(__name__)
@@ -156,6 +156,31 @@ class NodeClient:
                     refusal = msgspec.json.decode(data, type=_Refusal)
                     raise Problem(answer.status, refusal.code, refusal.detail)
                 return msgspec.json.decode(data, type=Done).found
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+            raise _no_answer() from error
+
+    async def call(self, room: str, asked: CallMethod) -> MethodAnswer | None:
+        """Call a participant's method; return None if it is on no node. Raises Problem."""
+        placement = await self.placement(room)
+        names = () if placement is None else (placement.node, *placement.secondaries)
+        nodes = [node for node in map(self.node, names) if node is not None]
+        answers = await asyncio.gather(*(self._call(node, room, asked) for node in nodes))
+        return next((answer for answer in answers if answer is not None), None)
+
+    async def _call(self, node: NodeRecord, room: str, asked: CallMethod) -> MethodAnswer | None:
+        url = f"{node.http_url}/node/v1/rooms/{room}/calls"
+        patience = aiohttp.ClientTimeout(total=asked.timeout_ms / 1000 + 3)
+        try:
+            async with self._http.post(
+                url, data=msgspec.json.encode(asked), headers=self._headers, timeout=patience
+            ) as answer:
+                data = await answer.read()
+                if answer.status == 404:
+                    return None
+                if answer.status >= 400:
+                    refusal = msgspec.json.decode(data, type=_Refusal)
+                    raise Problem(answer.status, refusal.code, refusal.detail)
+                return msgspec.json.decode(data, type=MethodAnswer)
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             raise _no_answer() from error
 

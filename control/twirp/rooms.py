@@ -23,11 +23,31 @@ from control.twirp.service import Caller, Method, Service, TwirpError, denied, u
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.phone import KIND as PHONE
-from sfu.api.room_acts import DescribeParticipant, MuteTrack, RoomView, SayData, SeenParticipant, SendAway, WantTracks
+from sfu.api.room_acts import (
+    CallMethod,
+    DescribeParticipant,
+    MuteTrack,
+    RoomView,
+    SayData,
+    SeenParticipant,
+    SendAway,
+    WantTracks,
+)
 from sfu.livekit import infos, names
 
 MAX_METADATA_BYTES = 64_000
 MAX_DATA_BYTES = 60_000
+MAX_RPC_BYTES = 15_360
+_RPC_MS, _MOST_RPC_MS = 10_000, 60_000
+_RPC_CODES = {
+    1400: "invalid_argument",
+    1401: "not_found",
+    1402: "malformed",
+    1501: "canceled",
+    1502: "canceled",
+    1503: "unavailable",
+}
+"""Errors of the server API for those of clients, as LiveKit's server translates them."""
 
 
 async def create_room(caller: Caller, asked: "protocol.CreateRoomRequest") -> "models.Room":
@@ -255,6 +275,29 @@ async def send_data(caller: Caller, asked: "protocol.SendDataRequest") -> "proto
     return protocol.SendDataResponse()
 
 
+async def perform_rpc(caller: Caller, asked: "protocol.PerformRpcRequest") -> "protocol.PerformRpcResponse":
+    """Call a method of a participant's client, and return its answer."""
+    caller.grants_in("room_admin", asked.room)
+    if not asked.destination_identity:
+        raise TwirpError("invalid_argument", "destination identity is required")
+    if len(asked.payload.encode()) > MAX_RPC_BYTES:
+        raise TwirpError("malformed", "RpcError 1402: Request payload too large")
+    view, seen = await seen_participant(caller, asked.room, asked.destination_identity)
+    call = CallMethod(
+        participant=seen.info.participant,
+        method=asked.method,
+        payload=asked.payload,
+        timeout_ms=min(asked.response_timeout_ms or _RPC_MS, _MOST_RPC_MS),
+    )
+    answer = await caller.services.nodes.call(view.room, call)
+    if answer is None:
+        raise TwirpError("not_found", "participant does not exist")
+    if answer.error:
+        said = f"RpcError {answer.error}: {answer.message}" + (f": {answer.data}" if answer.data else "")
+        raise TwirpError(_RPC_CODES.get(answer.error, "internal"), said)
+    return protocol.PerformRpcResponse(payload=answer.payload)
+
+
 def _check_metadata(metadata: str) -> None:
     if len(metadata.encode()) > MAX_METADATA_BYTES or "\x00" in metadata:
         raise TwirpError("invalid_argument", f"metadata must not exceed {MAX_METADATA_BYTES} bytes, nor contain NUL")
@@ -303,5 +346,5 @@ SERVICE: Service = {
     "UpdateRoomMetadata": Method(protocol.UpdateRoomMetadataRequest, update_room_metadata),
     "ForwardParticipant": Method(protocol.ForwardParticipantRequest, unimplemented("a participant is in one room")),
     "MoveParticipant": Method(protocol.MoveParticipantRequest, move_participant),
-    "PerformRpc": Method(protocol.PerformRpcRequest, unimplemented("RPC is available only between participants")),
+    "PerformRpc": Method(protocol.PerformRpcRequest, perform_rpc),
 }

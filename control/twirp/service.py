@@ -23,6 +23,7 @@ _STATUSES = {
     "malformed": 400,
     "unauthenticated": 401,
     "permission_denied": 403,
+    "canceled": 408,
     "deadline_exceeded": 408,
     "aborted": 409,
     "not_found": 404,

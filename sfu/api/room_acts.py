@@ -75,3 +75,21 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """A node's answer: whether the object of the act exists there."""
 
     found: bool
+
+
+class CallMethod(msgspec.Struct, frozen=True, kw_only=True):
+    """Call a method of a client of LiveKit's protocol (RPC), which has `timeout_ms` to answer."""
+
+    participant: str
+    method: str
+    payload: str
+    timeout_ms: int
+
+
+class MethodAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A client's answer to a call: `payload`, or an `error` code (not 0) of LiveKit's RPC with `message` and `data`."""
+
+    payload: str = ""
+    error: int = 0
+    message: str = ""
+    data: str = ""

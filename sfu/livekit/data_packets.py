@@ -18,17 +18,21 @@ _OURS = frozenset({"speaker", "metrics"})
 """The kinds of packets that only servers send or receive."""
 
 
-def read(data: bytes, resolve: Callable[[Iterable[str]], tuple[str, ...]]) -> DataMessage | None:
+def read(
+    data: bytes,
+    resolve: Callable[[Iterable[str]], tuple[str, ...]],
+    is_taken: Callable[["models.DataPacket"], bool] = lambda _: False,
+) -> DataMessage | None:
     """Return a client's packet as a message, None for one without receivers; raises ValueError for an invalid one.
 
-    `resolve` returns the participants with the given identities.
+    `resolve` returns the participants with the given identities. `is_taken` takes packets that are for the server.
     """
     try:
         packet = models.DataPacket.FromString(data)
     except DecodeError as error:
         raise ValueError(str(error)) from error
     kind = packet.WhichOneof("value")
-    if kind is None or kind in _OURS:
+    if kind is None or kind in _OURS or is_taken(packet):
         return None
     identities = [*packet.destination_identities]
     if kind == "user":

@@ -20,6 +20,7 @@ from sfu.livekit.announced_tracks import MAX_ADDED, AnnouncedTracks, NotAllowed
 from sfu.livekit.chat import ChatReader, caption_packets, chat_packets
 from sfu.livekit.data_tracks import DataTracks, NotPublished
 from sfu.livekit.data_tracks import listed as listed_data_tracks
+from sfu.livekit.remote_calls import RemoteCalls
 from sfu.peers.data_channels import Labels
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.rooms.dialect import DataPacket
@@ -67,6 +68,8 @@ class LiveKitSession:
         """Responses to the last request that do not depend on the room."""
         self.packets: list[bytes] = []
         """Packets for the client's data channel, made from messages to it; the sender of the messages collects them."""
+        self.calls = RemoteCalls()
+        """Calls of the client's methods by applications."""
         self.resume = ""
         """The secret by which a lost connection is resumed."""
         self._room = models.Room(name=admission.room_name)
@@ -138,7 +141,7 @@ class LiveKitSession:
         return Msid(f"{names.participant_sid(uptrack.participant)}|{stream}", sid)
 
     def read_data(self, data: bytes) -> DataMessage | None:
-        return data_packets.read(data, self._resolve)
+        return data_packets.read(data, self._resolve, self.calls.take)
 
     def chat_of(self, message: DataMessage) -> list[str]:
         if message.topic != data_packets.TOPIC or message.names:

@@ -44,6 +44,7 @@ from sfu.server.port_link import PortLink
 from sfu.server.presence import Presence
 from sfu.server.quality_metrics import QualityMetrics
 from sfu.server.registration import Registration
+from sfu.server.remote_calls import RemoteCallsApi
 from sfu.server.signaling_server import SignalingServer
 from sfu.server.sink_server import SinkServer
 from sfu.server.standalone_api import StandaloneApi
@@ -157,6 +158,7 @@ class SfuServer:
             driver, standalone, registry, quality, config.node_secret, transports=transports, links=links, states=states
         )
         presence_api.add_to(http, self.presence)
+        http.add_private("POST", "/node/v1/rooms/{room}/calls", RemoteCallsApi(driver).serve)
         puller = DesiredPuller(driver, self._control, config.desired_state_seconds)
         driver.to_sessions = signaling.deliver
         driver.to_facts = self._report

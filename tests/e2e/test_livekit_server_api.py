@@ -1,5 +1,6 @@
 """An application's server manages a room of LiveKit's clients with LiveKit's server SDK."""
 
+import aiohttp
 import pytest
 from livekit import api, rtc
 from livekit.rtc import DataTrackFrame, DisconnectReason
@@ -45,6 +46,9 @@ async def test_an_application_governs_its_room(deployment: Deployment) -> None:
         await eventually(lambda: any(name == "track_muted" for name, _ in ada.events), 30)
         await eventually(lambda: any(name == "track_muted" for name, _ in bob.events), 30)
 
+        admin = access_token("", ROOM, **signed, video={"roomAdmin": True, "room": ROOM})
+        await _call(url, admin, bob.room)
+
         for sid in list(bob.seen):
             await rooms.update_subscriptions(
                 api.UpdateSubscriptionsRequest(room=ROOM, identity="bob", track_sids=[sid], subscribe=False)
@@ -71,3 +75,36 @@ async def test_an_application_governs_its_room(deployment: Deployment) -> None:
         await deployment.admin.request("DELETE", f"/admin/livekit-keys/{key['id']}")
         with pytest.raises(rtc.ConnectError, match="invalid API key"):
             await rtc.Room().connect(url, access_token("bob", ROOM, **signed))
+
+
+async def _call(url: str, token: str, callee: rtc.Room) -> None:
+    """Call methods of a client: one that answers, one that fails, and one that it does not have.
+
+    LiveKit's SDK for Python has no method for it yet.
+    """
+
+    async def greet(asked: rtc.RpcInvocationData) -> str:
+        if not asked.payload:
+            raise rtc.RpcError(7, "whom?", "nobody")
+        return f"Hello, {asked.payload}"
+
+    assert callee.local_participant.register_rpc_method("greet", greet)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def called(**wish: str) -> tuple[int, dict[str, str]]:
+            wish = {"room": ROOM, "destinationIdentity": "bob", "method": "greet"} | wish
+            async with session.post(f"{url}/twirp/livekit.RoomService/PerformRpc", json=wish) as answer:
+                return answer.status, await answer.json()
+
+        assert await called(payload="Ada") == (200, {"payload": "Hello, Ada"})
+        for wish, status, code, said in (
+            ({"payload": ""}, 500, "internal", "RpcError 7: whom?: nobody"),
+            ({"method": "sing"}, 400, "invalid_argument", "RpcError 1400"),
+            ({"destinationIdentity": "eve"}, 404, "not_found", "participant does not exist"),
+            ({"destinationIdentity": ""}, 400, "invalid_argument", "destination identity is required"),
+            ({"payload": "x" * 15_361}, 400, "malformed", "RpcError 1402"),
+        ):
+            refused = await called(**wish)
+            assert (refused[0], refused[1]["code"]) == (status, code)
+            assert said in refused[1]["msg"]

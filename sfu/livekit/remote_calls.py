@@ -1,6 +1,6 @@
 """Calls of a client's methods by an application (RPC). No participant makes them.
 
-The caller's identity is the id of the call, as with LiveKit's server, so the client's answer says which call it answers.
+The caller's identity is the id of the call, as with LiveKit's server: the client's answer says which call it answers.
 """
 
 import secrets

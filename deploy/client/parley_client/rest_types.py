@@ -224,11 +224,15 @@ class BreakoutPerson(TypedDict):
 
 
 class Breakouts(TypedDict):
-    """`place` is the caller's current room, null for the main room. `people` is for hosts, at most 1,000."""
+    """`place` is the caller's current room, null for the main room. `people` is for hosts, at most
+    1,000. Open rooms close by themselves at `ends_at`, if that is not null.
+    """
 
     open: bool
     may_choose: bool
     may_return: bool
+    minutes: int
+    ends_at: str | None
     place: str | None
     rooms: list[Breakout]
     people: list[BreakoutPerson]
@@ -451,13 +455,15 @@ class CreateApiKey(TypedDict):
 class CreateBreakouts(TypedDict):
     """With `automatic`, everyone in the main room except hosts is spread evenly over the rooms.
     `may_choose`: participants may move to any room themselves; `may_return`: they may return to the
-    main room.
+    main room. The rooms close `minutes` after they open, after a countdown of a minute; with 0,
+    only a host closes them.
     """
 
     rooms: list[NewBreakout]
     automatic: NotRequired[bool]
     may_choose: NotRequired[bool]
     may_return: NotRequired[bool]
+    minutes: NotRequired[int]
 
 
 class CreateLiveKitKey(TypedDict):

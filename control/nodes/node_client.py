@@ -7,6 +7,7 @@ version of each room is sent.
 import asyncio
 import logging
 import time
+from typing import TypeVar
 
 import aiohttp
 import msgspec
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 _PUSHES = Counter("parley_control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
 _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
+T = TypeVar("T")
 
 
 class _LiveRoom(msgspec.Struct, frozen=True):
@@ -140,36 +142,27 @@ class NodeClient:
 
     async def act(self, room: str, act: Act) -> bool:
         """Send an action to every node of a room; return whether one of them found its object. Raises Problem."""
-        placement = await self.placement(room)
-        names = () if placement is None else (placement.node, *placement.secondaries)
-        nodes = [node for node in map(self.node, names) if node is not None]
-        return any(await asyncio.gather(*(self._act(node, room, act) for node in nodes)))
-
-    async def _act(self, node: NodeRecord, room: str, act: Act) -> bool:
-        url = f"{node.http_url}/node/v1/rooms/{room}/acts"
-        try:
-            async with self._http.post(
-                url, data=msgspec.json.encode(act), headers=self._headers, timeout=_TIMEOUT
-            ) as answer:
-                data = await answer.read()
-                if answer.status >= 400:
-                    refusal = msgspec.json.decode(data, type=_Refusal)
-                    raise Problem(answer.status, refusal.code, refusal.detail)
-                return msgspec.json.decode(data, type=Done).found
-        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-            raise _no_answer() from error
+        answers = await self._ask_all(room, "acts", act, Done, _TIMEOUT)
+        return any(answer.found for answer in answers)
 
     async def call(self, room: str, asked: CallMethod) -> MethodAnswer | None:
         """Call a participant's method; return None if it is on no node. Raises Problem."""
+        patience = aiohttp.ClientTimeout(total=asked.timeout_ms / 1000 + 3)
+        return next(iter(await self._ask_all(room, "calls", asked, MethodAnswer, patience)), None)
+
+    async def _ask_all(
+        self, room: str, what: str, asked: object, kind: type[T], patience: aiohttp.ClientTimeout
+    ) -> list[T]:
+        """Send a request to every node of a room; return the answers of those that it concerns. Raises Problem."""
         placement = await self.placement(room)
         names = () if placement is None else (placement.node, *placement.secondaries)
         nodes = [node for node in map(self.node, names) if node is not None]
-        answers = await asyncio.gather(*(self._call(node, room, asked) for node in nodes))
-        return next((answer for answer in answers if answer is not None), None)
+        urls = [f"{node.http_url}/node/v1/rooms/{room}/{what}" for node in nodes]
+        answers = await asyncio.gather(*(self._ask(url, asked, kind, patience) for url in urls))
+        return [answer for answer in answers if answer is not None]
 
-    async def _call(self, node: NodeRecord, room: str, asked: CallMethod) -> MethodAnswer | None:
-        url = f"{node.http_url}/node/v1/rooms/{room}/calls"
-        patience = aiohttp.ClientTimeout(total=asked.timeout_ms / 1000 + 3)
+    async def _ask(self, url: str, asked: object, kind: type[T], patience: aiohttp.ClientTimeout) -> T | None:
+        """Post to a node; return its answer, None if it knows nothing of it. Raises Problem."""
         try:
             async with self._http.post(
                 url, data=msgspec.json.encode(asked), headers=self._headers, timeout=patience
@@ -180,7 +173,7 @@ class NodeClient:
                 if answer.status >= 400:
                     refusal = msgspec.json.decode(data, type=_Refusal)
                     raise Problem(answer.status, refusal.code, refusal.detail)
-                return msgspec.json.decode(data, type=MethodAnswer)
+                return msgspec.json.decode(data, type=kind)
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             raise _no_answer() from error
 

@@ -24,6 +24,7 @@ from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 from sfu.api.phone import KIND as PHONE
 from sfu.api.room_acts import (
+    CallError,
     CallMethod,
     DescribeParticipant,
     MuteTrack,
@@ -39,13 +40,13 @@ MAX_METADATA_BYTES = 64_000
 MAX_DATA_BYTES = 60_000
 MAX_RPC_BYTES = 15_360
 _RPC_MS, _MOST_RPC_MS = 10_000, 60_000
-_RPC_CODES = {
-    1400: "invalid_argument",
-    1401: "not_found",
-    1402: "malformed",
-    1501: "canceled",
-    1502: "canceled",
-    1503: "unavailable",
+_RPC_CODES: dict[int, str] = {
+    CallError.UNSUPPORTED_METHOD: "invalid_argument",
+    CallError.RECIPIENT_NOT_FOUND: "not_found",
+    CallError.REQUEST_PAYLOAD_TOO_LARGE: "malformed",
+    CallError.CONNECTION_TIMEOUT: "canceled",
+    CallError.RESPONSE_TIMEOUT: "canceled",
+    CallError.RECIPIENT_DISCONNECTED: "unavailable",
 }
 """Errors of the server API for those of clients, as LiveKit's server translates them."""
 
@@ -281,7 +282,8 @@ async def perform_rpc(caller: Caller, asked: "protocol.PerformRpcRequest") -> "p
     if not asked.destination_identity:
         raise TwirpError("invalid_argument", "destination identity is required")
     if len(asked.payload.encode()) > MAX_RPC_BYTES:
-        raise TwirpError("malformed", "RpcError 1402: Request payload too large")
+        said = f"RpcError {CallError.REQUEST_PAYLOAD_TOO_LARGE.value}: Request payload too large"
+        raise TwirpError("malformed", said)
     view, seen = await seen_participant(caller, asked.room, asked.destination_identity)
     call = CallMethod(
         participant=seen.info.participant,

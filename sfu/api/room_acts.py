@@ -4,6 +4,8 @@ Unlike the desired state, an act is not stored, and participants who join later 
 to every node that holds the room; each does its part.
 """
 
+from enum import IntEnum
+
 import msgspec
 
 from sfu.api.join_token import Grants
@@ -84,6 +86,17 @@ class CallMethod(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     payload: str
     timeout_ms: int
+
+
+class CallError(IntEnum):
+    """Errors of LiveKit's RPC that do not come from the method itself."""
+
+    UNSUPPORTED_METHOD = 1400
+    RECIPIENT_NOT_FOUND = 1401
+    REQUEST_PAYLOAD_TOO_LARGE = 1402
+    CONNECTION_TIMEOUT = 1501
+    RESPONSE_TIMEOUT = 1502
+    RECIPIENT_DISCONNECTED = 1503
 
 
 class MethodAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,18 +6,17 @@ import msgspec
 from aiohttp import web
 
 from sfu.api.refusal import Refused
-from sfu.api.room_acts import CallMethod, MethodAnswer, SayData
+from sfu.api.room_acts import CallError, CallMethod, MethodAnswer, SayData
 from sfu.livekit.data_packets import TOPIC
 from sfu.livekit.remote_calls import LATENCY_SECONDS, Call
 from sfu.livekit.session import LiveKitSession
 from sfu.server.driver import Driver
 
 _LOOK_SECONDS = 0.5
-_CONNECTION_TIMEOUT = MethodAnswer(error=1501, message="Connection timeout")
-_RESPONSE_TIMEOUT = MethodAnswer(error=1502, message="Response timeout")
-_DISCONNECTED = MethodAnswer(error=1503, message="Recipient disconnected")
-_UNSUPPORTED = MethodAnswer(error=1400, message="Method not supported at destination")
-"""Codes of LiveKit's RPC."""
+_CONNECTION_TIMEOUT = MethodAnswer(error=CallError.CONNECTION_TIMEOUT, message="Connection timeout")
+_RESPONSE_TIMEOUT = MethodAnswer(error=CallError.RESPONSE_TIMEOUT, message="Response timeout")
+_DISCONNECTED = MethodAnswer(error=CallError.RECIPIENT_DISCONNECTED, message="Recipient disconnected")
+_UNSUPPORTED = MethodAnswer(error=CallError.UNSUPPORTED_METHOD, message="Method not supported at destination")
 
 
 class RemoteCallsApi:

@@ -21,7 +21,7 @@ from control.meetings.settings import MAX_CAPACITY, MeetingSettings, defaults
 from control.nodes import turn
 from control.placement import placing
 from control.services import Services
-from control.store import agent_jobs, breakouts, livekit_rooms, meetings, outbox, participants, placements, rooms, users
+from control.store import agent_jobs, breakouts, livekit_rooms, meetings, outbox, participants, rooms, users
 from control.store.meetings import MeetingRow, Plan
 from control.store.participants import ParticipantRow
 from sfu.api.desired_state import DesiredState
@@ -70,15 +70,8 @@ async def meeting_of(services: Services, claims: AccessToken) -> str:
                 if not services.config.livekit_create_rooms:
                     raise TokenRefused(404, "requested room does not exist")
                 meeting = await create(services, connection, name, _wish_of(claims.room_config))
-        await _ensure_placed(services, connection, meeting)
+        await placing.ensure(services, connection, meeting)
     return meeting
-
-
-async def _ensure_placed(services: Services, connection: Connection, meeting: str) -> None:
-    if await placements.of(connection, meeting) is None:
-        async with connection.transaction():
-            await meetings.lock(connection, meeting)
-            await placing.place(services, connection, meeting, services.config.region)
 
 
 async def room_of(services: Services, claims: AccessToken) -> str:
@@ -87,7 +80,7 @@ async def room_of(services: Services, claims: AccessToken) -> str:
     async with services.pool.acquire() as connection:
         breakout = await livekit_rooms.breakout_of(connection, meeting, claims.identity)
         if breakout is not None:
-            await _ensure_placed(services, connection, breakout)
+            await placing.ensure(services, connection, breakout)
     return breakout or meeting
 
 

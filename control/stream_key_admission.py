@@ -59,12 +59,9 @@ async def meeting_of(services: Services, bearer: str) -> str:
     """
     async with services.pool.acquire() as connection:
         key = await stream_keys.by_hash(connection, key_hash(bearer))
-    if key is None:
-        return ""
-    if await services.nodes.placement(key.meeting_id) is None:
-        async with services.pool.acquire() as connection, connection.transaction():
-            await meetings.lock(connection, key.meeting_id)
-            await placing.place(services, connection, key.meeting_id, services.config.region)
+        if key is None:
+            return ""
+        await placing.ensure(services, connection, key.meeting_id)
     return key.meeting_id
 
 

@@ -53,6 +53,14 @@ async def place(services: Services, connection: Connection, meeting: str, region
     return placement
 
 
+async def ensure(services: Services, connection: Connection, meeting: str) -> None:
+    """Place the room of a meeting in a transaction of its own, unless it is placed. Raises Problem 503 like `place`."""
+    if await placements.of(connection, meeting) is None:
+        async with connection.transaction():
+            await meetings.lock(connection, meeting)
+            await place(services, connection, meeting, services.config.region)
+
+
 async def move(
     services: Services, meeting: str, placement: Placement, reason: str, target: str | None = None
 ) -> DesiredState | None:

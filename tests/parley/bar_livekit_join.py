@@ -2,23 +2,25 @@
 
     .venv/bin/pytest -s tests/parley/bar_livekit_join.py
 
-Both join the same meeting in the same Chromium, in turn, and watch the same camera.
+Both join the same meeting in the same Chromium, in turn, and watch the same camera. With LIVEKIT_SERVER, the path of
+LiveKit's own server, its client joins a room there in turn, too: that time is printed, since it is the client's share.
 """
 
-import asyncio
+import contextlib
 import json
+import os
 import statistics
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from parley_client import Api, Room
-from sfu.api.join_token import Source
-from sfu.formats.codecs import Codec
+from bench.livekit_process import LIVEKIT_SERVER, running_livekit
+from parley_client import Api
 from tests.e2e.test_livekit_pages import package
 from tests.support import sdk_page
-from tests.support.call import become_admin, send
+from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, open_page
-from tests.support.livekit_client import KEYS, access_token
+from tests.support.livekit_client import KEYS, access_token, livekit_client, livekit_library
 from tests.support.livekit_page import PACKAGE
 from tests.support.server import running_server
 
@@ -26,6 +28,7 @@ __all__ = ["package"]
 
 RUNS = 10
 MOST = 1.2
+ROOM = "near"
 OURS = """
 (async () => {
   const {sdk} = sdkPage, meeting = %s;
@@ -66,30 +69,54 @@ async def _client(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(PACKAGE / "dist" / "livekit-client.umd.js")
 
 
-async def test_a_livekit_client_joins_nearly_as_fast() -> None:
+@contextlib.asynccontextmanager
+async def _site() -> AsyncIterator[str]:
+    """Serve a page that has LiveKit's client; yields its address."""
     runner = web.AppRunner(app := web.Application())
     app.router.add_get("/{file:.*}", _client)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    site = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    taken: dict[str, list[float]] = {"ours": [], "theirs": []}
-    with running_server(livekit_keys=KEYS, inference="false") as server:
-        async with Api(server.url) as admin, chromium(flags=(LOOPBACK_FLAG,)) as browser:
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _livekits_own() -> AsyncIterator[tuple[str, dict[str, str]] | None]:
+    """Run LiveKit's server, if it is there, with a camera in its room ROOM; yields its address and its key."""
+    if LIVEKIT_SERVER not in os.environ:
+        yield None
+        return
+    with running_livekit() as server:
+        url, key = server.signaling_url.removesuffix("/rtc"), {"key": server.key, "secret": server.secret}
+        async with livekit_client(url, access_token("ann", ROOM, **key)) as ann:
+            await ann.publish()
+            yield url, key
+
+
+async def test_a_livekit_client_joins_nearly_as_fast() -> None:
+    taken: dict[str, list[float]] = {}
+    with livekit_library(), running_server(livekit_keys=KEYS, inference="false") as server:
+        async with (
+            Api(server.url) as admin,
+            _site() as site,
+            chromium(flags=(LOOPBACK_FLAG,)) as browser,
+            _livekits_own() as their_server,
+        ):
             await become_admin(admin, server.setup_token)
             meeting = await admin.create_meeting("Near")
-            joined = await admin.join(meeting, "Ann")
-            async with Room(admin.signaling_url(joined), token=joined.token) as ann:
-                camera, microphone = await ann.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
-                sending = asyncio.create_task(send(camera, microphone))
-                for number in range(RUNS + 1):  # the first warms up
-                    ours = await _ours(browser, server.url, meeting)
-                    theirs = await _theirs(browser, site, server.url, meeting, f"bob {number}")
-                    if number:
-                        taken["ours"].append(ours)
-                        taken["theirs"].append(theirs)
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
-    await runner.cleanup()
+            async with livekit_client(server.url, access_token("ann", meeting)) as ann:
+                await ann.publish()
+                for number in range(RUNS + 1):
+                    bob = f"bob {number}"
+                    now = {"ours": await _ours(browser, server.url, meeting)}
+                    now["theirs"] = await _theirs(browser, site, server.url, access_token(bob, meeting))
+                    if their_server is not None:
+                        url, key = their_server
+                        now["theirs, their server"] = await _theirs(browser, site, url, access_token(bob, ROOM, **key))
+                    for who, milliseconds in now.items() if number else ():  # the first warms up
+                        taken.setdefault(who, []).append(milliseconds)
     medians = {who: statistics.median(values) for who, values in taken.items()}
     print({who: sorted(map(round, values)) for who, values in taken.items()}, medians)
     assert medians["theirs"] <= MOST * medians["ours"]
@@ -103,9 +130,9 @@ async def _ours(browser: Chromium, url: str, meeting: str) -> float:
     return float(milliseconds)
 
 
-async def _theirs(browser: Chromium, site: str, url: str, meeting: str, who: str) -> float:
+async def _theirs(browser: Chromium, site: str, url: str, token: str) -> float:
     page = await open_page(browser, site)
     address = json.dumps(url.replace("http", "ws", 1))
-    milliseconds = await page.evaluate(THEIRS % (address, json.dumps(access_token(who, meeting))))
+    milliseconds = await page.evaluate(THEIRS % (address, json.dumps(token)))
     await page.context.close()
     return float(milliseconds)

@@ -30,7 +30,8 @@ _VIDEO_OPTIONS = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "row-mt": "1", "lag-in-frames": "0", "crf": "34", "b": "0"},
 }
 _AUDIO_RATE = 128_000
-KEYFRAME_SECONDS = 2
+KEYFRAME_SECONDS = 1
+"""Browsers that decode in software seek by decoding all pictures since a keyframe: within 0.3 s with this distance."""
 PART_SECONDS = 30
 """The length of the parts in which the video is made."""
 

@@ -20,6 +20,7 @@ import pytest
 from parley.network import allocate_port
 from parley_client import Api, Publication, Room
 from parley_client.media import AudioSender, Decoder
+from tests.support import spoken_notice
 from tests.support.call import become_admin
 from tests.support.server import running_server
 from tests.support.waiting import eventually
@@ -115,19 +116,23 @@ async def baresip(home: Path, codec: str, sip_port: int) -> AsyncIterator[Baresi
         log.close()
 
 
-@pytest.mark.parametrize("codec", RATES)
-async def test_speech_is_the_same_at_the_other_end(codec: str, tmp_path: Path) -> None:
-    port, own = allocate_port(), allocate_port()
-    settings = {
+def _settings(port: int, trunk: int) -> dict[str, str]:
+    """Return the settings of a server that takes calls at a port, and dials through a telephone at another."""
+    return {
         "phone": "true",
         "inference": "false",
         "sip_port": str(port),
         "sip_allowed": "127.0.0.1",
-        "sip_trunk": f"sip:127.0.0.1:{own}",
+        "sip_trunk": f"sip:127.0.0.1:{trunk}",
         "phone_numbers": "+44 20 7946 0000",
         "phone_prefixes": "+44",
     }
-    with running_server(**settings) as server:
+
+
+@pytest.mark.parametrize("codec", RATES)
+async def test_speech_is_the_same_at_the_other_end(codec: str, tmp_path: Path) -> None:
+    port, own = allocate_port(), allocate_port()
+    with running_server(**_settings(port, own)) as server:
         async with Api(server.url) as host, baresip(tmp_path, codec, own) as phone:
             await become_admin(host, server.setup_token)
             meeting = await host.create_meeting("By phone")
@@ -267,3 +272,23 @@ async def _saying(microphone: Publication) -> AsyncIterator[None]:
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_the_notice_of_recording_is_heard(tmp_path: Path) -> None:
+    """Who is asked for consent hears that question instead, over the notice."""
+    port, own = allocate_port(), allocate_port()
+    with running_server(**_settings(port, own)) as server:
+        async with Api(server.url) as host, baresip(tmp_path, "PCMU", own) as phone:
+            await become_admin(host, server.setup_token)
+            meeting = await host.create_meeting("By phone", consent="implied", recording_notice="en")
+            joined = await host.join(meeting, "Host")
+            async with Room(host.signaling_url(joined), token=joined.token) as room:
+                await _dial_in(host, meeting, room, phone, port)
+                await asyncio.sleep(PROMPT_SECONDS)
+                start = len(phone.heard())
+                await host.start_recording(meeting)
+                await asyncio.sleep(10)
+                heard = phone.heard()[start:].astype(np.float32)
+    alike = spoken_notice.likeness(heard, spoken_notice.notice_of("en"))
+    print(f"the notice on the telephone: {alike:.2f}", flush=True)
+    assert alike > spoken_notice.HEARD

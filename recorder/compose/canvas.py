@@ -29,7 +29,6 @@ _LABEL = 24
 _LABEL_SIZE = 15
 _LETTERS = (235, 235, 235)
 _FAINT = (180, 184, 190)
-_BLACK = (16, 128, 128)
 _WAVE_GROUND = (24, 130, 126)
 _WAVE_HEARD, _WAVE_COMING = 200, 90
 _LOGO_SHARE = 0.12
@@ -113,8 +112,8 @@ class Canvas:
         is_alone = (tile.box.width, tile.box.height) == (self.frame.width, self.frame.height)
         box, within = tile.box if is_alone else _inner(tile.box), image.box
         if within.width < box.width or within.height < box.height:
-            for plane, value in zip(self._planes, _BLACK, strict=True):
-                self._part(plane, box)[:] = value
+            for plane, empty in zip(self._planes, self._empty, strict=True):
+                self._part(plane, box)[:] = self._part(empty, box)
         left, top = max(box.x, within.x), max(box.y, within.y)
         wide = min(box.x + box.width, within.x + within.width) - left
         high = min(box.y + box.height, within.y + within.height) - top
@@ -126,8 +125,8 @@ class Canvas:
             parts.append((slice(row, row + high // shrink), slice(column, column + wide // shrink)))
         label: tuple[tuple[Plane, Plane], ...] = ()
         if tile.labelled:
-            size, planes = _label(tile.name, tile.muted, box.width)
-            area = Box(box.x, box.y + box.height - size[1], *size)
+            size, planes = _label(tile.name, tile.muted, box.x + box.width - left)
+            area = Box(left, top + high - size[1], *size)
             label = tuple((self._part(plane, area), data) for plane, data in zip(self._planes, planes, strict=True))
         return _Place((y, u, v), tuple(parts), label, self._above(tile))
 

@@ -13,6 +13,8 @@ _INSET_SHARE = 0.22
 _WAVE_SHARE = 0.25
 _SHAPE = 16 / 9
 """The aspect ratio for which a grid has the largest tiles."""
+_HIGHEST = 4 / 3
+"""The aspect ratio of the highest tiles beside others."""
 WAVE = "wave"
 """The track of the tile with the waveform."""
 
@@ -85,16 +87,22 @@ def follows_sound(options: FilmOptions) -> bool:
 
 
 def grid(count: int, box: Box) -> list[Box]:
-    """Return `count` equal boxes in rows, as large as fits, with the last row centred."""
+    """Return `count` equal boxes in rows, as large as fits, with the rows and within them the last one centred.
+
+    Beside others, nobody is higher than wide in a picture that is not.
+    """
     columns = max(range(count, 0, -1), key=lambda columns: _shown_width(count, columns, box), default=1)
     rows = math.ceil(count / columns) or 1
     width, height = _even(box.width // columns), _even(box.height // rows)
+    if count > 1 and box.width > box.height:
+        height = min(height, _even(int(width / _HIGHEST)))
+    top = (box.height - rows * height) // 2
     boxes = []
     for index in range(count):
         row, column = divmod(index, columns)
         in_row = min(columns, count - row * columns)
         left = (box.width - in_row * width) // 2
-        boxes.append(Box(_even(box.x + left + column * width), _even(box.y + row * height), width, height))
+        boxes.append(Box(_even(box.x + left + column * width), _even(box.y + top + row * height), width, height))
     return boxes
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from foundation.film_options import SIZES, FilmOptions, Region, from_job, to_job
-from recorder.compose.canvas import Canvas, Scaled, _to_planes
+from recorder.compose.canvas import Canvas, Scaled, Scaler, _to_planes, fit
 from recorder.compose.cuts import Cuts
 from recorder.compose.film import compose
-from recorder.compose.layouts import WAVE, Box, Moment, Seen, arrange
+from recorder.compose.layouts import WAVE, Box, Moment, Seen, arrange, grid
 from recorder.compose.levels import LEVEL_MS, speech
 from recorder.compose.scenes import Scene, film_chapters
 from tests.recorder.test_compose import BLUE, RED, camera_file, is_near, manifest_of, sound_file, track
@@ -237,3 +237,31 @@ def test_chapters_tell_who_came_in_the_films_time() -> None:
     )
     found = film_chapters(manifest, FilmOptions(ranges=[(0, 1000), (15_000, 60_000)]))
     assert [tuple(one) for one in found] == [(0, "Start"), (6000, "Bob joined"), (26_000, "Ada: screen")]
+
+
+def test_a_name_is_on_the_picture_and_its_margins_are_ground() -> None:
+    options = FilmOptions(background="#203040")
+    people = (Seen("ada", "Ada", "acam"), Seen("bob", "Bob", "bcam"))
+    tiles = arrange(Moment(people), options)
+    canvas = Canvas(options)
+    canvas.begin(Scene(0, 1000, tiles))
+    ground = canvas.finish().to_ndarray(format="rgb24")[2, 2].astype(int)
+    white = av.VideoFrame.from_ndarray(np.full((180, 320, 3), 255, np.uint8), "rgb24")
+    shown = fit(white.width, white.height, tiles[0].box)
+    assert tiles[0].box.height > shown.height  # there are margins above and below
+    canvas.show(tiles[0], Scaler().scale(white, tiles[0].box))
+    drawn = canvas.finish().to_ndarray(format="rgb24").astype(int)
+    column = shown.x + shown.width // 2
+    assert np.abs(drawn[tiles[0].box.y + 6, column] - ground).max() < 8
+    assert drawn[shown.y + 6, column].min() > 240
+    below = tiles[0].box.y + tiles[0].box.height
+    beside = drawn[shown.y : below, shown.x + 8].max(axis=1)
+    label = np.flatnonzero(beside < 40)  # darker than the picture and the ground
+    assert 20 <= label.size <= 24 and shown.height - 26 <= label.min() and label.max() < shown.height
+
+
+@pytest.mark.parametrize(("width", "height", "highest"), [(1280, 720, 480), (720, 1280, 640)])
+def test_people_beside_each_other_are_not_towers(width: int, height: int, highest: int) -> None:
+    first, second = grid(2, Box(0, 0, width, height))
+    assert first.height == second.height == highest
+    assert first.y + second.y + second.height == height

@@ -31,6 +31,7 @@ _REPORT_NS = _SECOND
 _EARLY_NS = 80_000_000
 _KEPT_PACKETS = 2048
 _KEPT_NS = 2 * _SECOND
+_PAUSE_NS = _SECOND // 2
 _MAX_RESENT = 256
 """The most retransmissions in response to one datagram."""
 
@@ -67,9 +68,14 @@ class RtpSender:
         self._kept: OrderedDict[int, tuple[int, RtpPacket]] = OrderedDict()
         self._zero = zero
         self._reported = 0
-        self.heard = 0
-        """The time of the latest authentic feedback."""
+        self._sent = 0
+        self._unanswered_from: int | None = None
         self.keyframe_wanted = False
+
+    @property
+    def unanswered(self) -> int:
+        """The time (ns) for which media was sent without authentic feedback; a pause of the source begins it anew."""
+        return self._sent - self._unanswered_from if self._unanswered_from is not None else 0
 
     def video(self, us: int, access_unit: bytes, now: int) -> list[bytes]:
         """Return the datagrams of a picture."""
@@ -110,7 +116,7 @@ class RtpSender:
             packets = rtcp.parse(self._feedback.unprotect_rtcp(datagram))
         except (pylibsrtp.Error, ValueError):
             return []
-        self.heard = now
+        self._unanswered_from = None
         resent: list[bytes] = []
         for packet in packets:
             if isinstance(packet, PictureLoss | FullIntraRequest):
@@ -131,6 +137,9 @@ class RtpSender:
         return []
 
     def _packets(self, track: _Track, us: int, payloads: list[bytes], now: int) -> list[RtpPacket]:
+        if self._unanswered_from is None or now - self._sent > _PAUSE_NS:
+            self._unanswered_from = now
+        self._sent = now
         # The first units may be late because they waited; a unit with less delay corrects the relation. Small
         # corrections are left out: receivers tolerate slightly early media better than a clock that changes often.
         captured = now - us * 1000

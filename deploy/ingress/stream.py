@@ -278,7 +278,7 @@ class Stream:
             await asyncio.shield(self._control.end(wish))
 
     async def _send_to(self, opened: OpenedStream, begun: float) -> None:
-        """Send to a transport until its node stops sending feedback. Raises Failed."""
+        """Send to a transport until its node does not answer media with feedback. Raises Failed."""
         assert opened.srtp is not None
         sender = RtpSender(opened.srtp, self._zero)
         loop = asyncio.get_running_loop()
@@ -291,10 +291,10 @@ class Stream:
         self._sender = sender
         self._send_kept()
         self._enter("live", "")
-        sender.heard = opened_at = time.time_ns()
+        opened_at = time.monotonic()
         asked = float("-inf")
         _log.info("stream %s is live", self.stream)
-        while time.time_ns() - sender.heard < _SILENT_SECONDS * 1e9:
+        while sender.unanswered < _SILENT_SECONDS * 1e9:
             await asyncio.sleep(_LOOK_SECONDS)
             now = time.monotonic()
             self._transmit(sender.reports(time.time_ns()))
@@ -305,8 +305,7 @@ class Stream:
             self._measure(now)
             if now - begun > MAX_SECONDS:
                 raise Failed("The stream has reached the longest duration, 24 hours.")
-        seconds = (time.time_ns() - opened_at) / 1e9
-        _log.info("the node of stream %s stopped responding after %.0f s", self.stream, seconds)
+        _log.info("the node of stream %s stopped responding after %.0f s", self.stream, time.monotonic() - opened_at)
 
     def _measure(self, now: float) -> None:
         before, size, pictures = self._measured

@@ -47,8 +47,23 @@ def test_what_was_missed_is_sent_again_and_reports_share_a_clock() -> None:
     assert unwrap_rtx(resent, lost.payload_type, lost.ssrc) == lost
     assert sender.keyframe_wanted
     assert sender.receive(feedback(Nack(9, lost.ssrc, (lost.seq,))), START + 5_000_000_000) == []
-    heard = sender.heard
     forged = bytearray(feedback(PictureLoss(9, lost.ssrc)))
     forged[-6] ^= 1
-    assert sender.receive(bytes(forged), START + 6_000_000_000) == []
-    assert sender.heard == heard
+    sender.audio(6_000_000, b"sound", START + 6_000_000_000)
+    sender.audio(6_020_000, b"sound", START + 6_020_000_000)
+    assert sender.receive(bytes(forged), START + 6_030_000_000) == []
+    assert sender.unanswered == 20_000_000
+    sender.receive(feedback(PictureLoss(9, lost.ssrc)), START + 6_040_000_000)
+    assert sender.unanswered == 0
+
+
+def test_only_media_awaits_an_answer() -> None:
+    sender = RtpSender(SrtpKey(key=base64.b64encode(KEY).decode()), zero=START)
+    for number in range(100):
+        sender.audio(number * 20_000, b"sound", START + number * 20_000_000)
+    assert sender.unanswered == 99 * 20_000_000
+    again = START + 30_000_000_000  # the source has paused: the node may have had nothing to report
+    sender.audio(30_000_000, b"sound", again)
+    assert sender.unanswered == 0
+    sender.audio(30_020_000, b"sound", again + 20_000_000)
+    assert sender.unanswered == 20_000_000

@@ -112,7 +112,6 @@ export class Call {
     watchDevices(media, this.room, { setSpeaker: (id) => this.audio.setSpeaker(id), settings: () => this.#shown?.openSettings(), signal });
     noticeSleep(signal, (ms) => toast(t('call.slept', { time: duration(ms) }), 'problem', canFloat() ? { label: t('view.pip'), act: () => this.#shown?.float() } : undefined));
     this.#listen();
-    this.#show();
     // Exposed for the console and for measurements, which read statistics from it.
     Object.assign(globalThis, { parley: { room: this.room } });
   }
@@ -131,8 +130,12 @@ export class Call {
     this.room.setConsent({ text: RECORDING.version, recording: entry.consent.recording });
     this.room.setConsent({ text: entry.consent.captionsText ?? captionsConsent(false).version, captions: entry.consent.captions ?? false });
     try {
-      await this.publishing.start();
-      await this.room.join();
+      await this.room.join(async () => {
+        await new Promise((resolve) => void setTimeout(resolve)); // first the request goes out
+        if (this.signal.aborted) return;
+        this.#show();
+        await this.publishing.start();
+      });
       void this.#offerAnalysis();
     } catch (error) {
       if (codeOf(error) === 'passcode_required') rememberAttendance(this.meeting.id, {});

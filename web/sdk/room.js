@@ -134,13 +134,16 @@ export class Room extends Emitter {
 
   /**
    * Join. The first offer contains what was given to `publish` before or while joining.
+   * @param {() => Promise<unknown>} [publishFirst] publishes, while the server is asked already
    * @returns {Promise<void>} resolves with the first room-info; rejects with SignalingError or RestError
    */
-  async join() {
+  async join(publishFirst = async () => undefined) {
     this.#viewing.open();
     const joined = this.#signaling.start();
-    this.#subscribe.prepare();
-    const prepared = this.#publish.prepare();
+    const prepared = publishFirst().then(() => {
+      this.#subscribe.prepare();
+      return this.#publish.prepare();
+    });
     await Promise.all([joined, prepared]);
   }
 

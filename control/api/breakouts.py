@@ -18,6 +18,7 @@ from control.problem import Problem, forbidden, not_found
 from control.store import audit, meetings, outbox, participants
 from control.store import breakouts as store
 from control.store.meetings import MeetingRow
+from control.store.participants import HOSTS
 from sfu.api.desired_state import Announcement
 
 endpoints = Endpoints("breakout rooms", scope="meetings")
@@ -123,7 +124,7 @@ async def create_breakouts(call: Call, meeting: str, body: CreateBreakouts) -> B
                 await store.assign(connection, person, breakout)
         if body.automatic:
             named = {person for room in body.rooms for person in room.participants}
-            waiting = [one.id for one in people.values() if one.present and one.role in {"participant", "viewer"}]
+            waiting = [one.id for one in people.values() if one.present and one.role not in HOSTS]
             for number, person in enumerate(one for one in waiting if one not in named):
                 await store.assign(connection, person, made[number % len(made)])
         await _tell(call, connection, meeting, "breakouts.created", rooms=made)

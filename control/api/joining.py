@@ -14,7 +14,7 @@ from control.api.meeting_types import WebTransport
 from control.api.meetings import summary
 from control.api.participant_types import Joined, JoinMeeting, Waiting
 from control.api.types import Done
-from control.auth.access import HOSTS, Access, Standing
+from control.auth.access import Access, Standing
 from control.database import Connection
 from control.endpoint import Call, Endpoints, answer, with_standing
 from control.identifiers import new_id
@@ -25,7 +25,7 @@ from control.nodes import turn, webtransport
 from control.placement import cascade, placing
 from control.problem import Problem
 from control.store import breakouts, meetings, participants, rooms, users
-from control.store.participants import ParticipantRow, Role
+from control.store.participants import HOSTS, ParticipantRow, Role
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 

@@ -35,7 +35,7 @@ class CreateAdmission(Body, frozen=True, kw_only=True):
 
     identity: Text
     name: Text
-    role: Literal["co-host", "participant", "viewer"] = "participant"
+    role: Literal["co-host", "presenter", "participant", "viewer"] = "participant"
     metadata: Metadata | None = None
     ttl: Annotated[int, msgspec.Meta(ge=10, le=7 * 86400)] = 6 * 3600
 
@@ -160,7 +160,7 @@ class AddParticipant(Body, frozen=True, kw_only=True):
     """`username` may also be the e-mail address."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
-    role: Literal["co-host", "participant", "viewer"] = "participant"
+    role: Literal["co-host", "presenter", "participant", "viewer"] = "participant"
 
 
 class ChangeRole(Body, frozen=True, kw_only=True):

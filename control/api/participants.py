@@ -31,7 +31,7 @@ from control.problem import Problem, forbidden, not_found
 from control.store import meetings, participants, rooms, users
 from control.store.breakouts import lock as lock_all
 from control.store.meetings import MeetingRow
-from control.store.participants import ParticipantRow
+from control.store.participants import HOSTS, ParticipantRow
 from sfu.api.desired_state import DesiredState
 from sfu.api.room_acts import DescribeParticipant
 
@@ -71,14 +71,16 @@ async def add_participant(call: Call, meeting: str, body: AddParticipant) -> Par
 
 @endpoints.route("PUT", f"{_PATH}/<participant>/role", Access.HOST, body=ChangeRole, answer=Participant)
 async def change_role(call: Call, meeting: str, participant: str, body: ChangeRole) -> Participant:
-    """Change a role. Co-hosts may make participants viewers, and viewers participants.
+    """Change a role. Presenters share their screens even if participants may not.
+
+    Co-hosts change the roles of those who are not hosts.
 
     If somebody becomes the host, the previous host becomes a co-host.
     """
     owner = call.standing.admin or call.standing.role == "host"
 
     def edit(state: DesiredState, row: MeetingRow, person: ParticipantRow) -> DesiredState:
-        if not owner and not {person.role, body.role} <= {"participant", "viewer"}:
+        if not owner and {person.role, body.role} & HOSTS:
             raise forbidden("Only the host can appoint and dismiss co-hosts.")
         return grants.with_role(state, person.id, person.role, body.role, grants.settings_of(row))
 
@@ -157,11 +159,7 @@ async def mute_all(call: Call, meeting: str, body: MuteAll) -> Done:
         row = await meetings.lock(connection, meeting)
         if row is None:
             raise not_found("This meeting does not exist.")
-        people = [
-            person
-            for person in await participants.present_ones(connection, meeting)
-            if person.role in {"participant", "viewer"}
-        ]
+        people = [person for person in await participants.present_ones(connection, meeting) if person.role not in HOSTS]
 
         def edit(state: DesiredState) -> DesiredState:
             for person in people:

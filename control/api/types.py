@@ -26,7 +26,7 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Metadata = Annotated[str, msgspec.Meta(max_length=4000)]
 TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Recurrence = Annotated[str, msgspec.Meta(min_length=5, max_length=200)]
-Role = Literal["host", "co-host", "participant", "viewer"]
+Role = Literal["host", "co-host", "presenter", "participant", "viewer"]
 MeetingStatus = Literal["scheduled", "active", "idle", "ended"]
 RecordingStatus = Literal["recording", "sealing", "ready", "partial", "empty"]
 

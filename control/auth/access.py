@@ -14,7 +14,7 @@ from control.identity.tokens import GuestPass
 from control.problem import Problem, forbidden, not_found
 from control.store import meetings, participants, recordings, transcript
 from control.store.meetings import MeetingRow
-from control.store.participants import ParticipantRow, Role
+from control.store.participants import HOSTS, ParticipantRow, Role
 from control.store.recordings import RecordingRow
 
 _TO_A_SECOND_FACTOR = (
@@ -26,7 +26,6 @@ _TO_A_SECOND_FACTOR = (
     "/api/v1/auth/session",
     "/api/v1/csrf-token",
 )
-HOSTS: frozenset[Role] = frozenset({"host", "co-host"})
 
 
 class Access(Enum):

@@ -22,9 +22,11 @@ def for_role(role: Role, settings: MeetingSettings) -> Grants:
             return Grants(host=True)
         case "viewer":
             return Grants(publish=(), chat=settings.may_chat, data=False, rename=settings.may_rename)
-        case "participant":
-            publish = tuple(Source) if settings.may_share else _SPEAKING
+        case "presenter" | "participant":
+            presenter = role == "presenter"
+            publish = tuple(Source) if settings.may_share or presenter else _SPEAKING
             return Grants(
+                presenter=presenter,
                 publish=publish,
                 chat=settings.may_chat,
                 record=settings.may_record,

@@ -14,7 +14,7 @@ from control.meetings import grants
 from control.meetings.settings import MeetingSettings
 from control.store import breakouts, meetings, participants, rooms
 from control.store.meetings import MeetingRow
-from control.store.participants import ParticipantRow
+from control.store.participants import HOSTS, ParticipantRow
 from sfu.api.desired_state import DesiredState
 from sfu.api.join_token import Grants, Source
 
@@ -71,9 +71,9 @@ def _rights(
     """
     rights = {}
     for person in people:
-        if person.removed_at is None and person.role in {"participant", "viewer"}:
+        if person.removed_at is None and person.role not in HOSTS:
             muted = grants.current(state, person.id, person.role, before).muted
-            if settings.may_unmute != before.may_unmute and person.role == "participant":
+            if settings.may_unmute != before.may_unmute and person.role in {"presenter", "participant"}:
                 others = tuple(source for source in muted if source is not Source.MICROPHONE)
                 muted = others if settings.may_unmute else (*others, Source.MICROPHONE)
             rights[person.id] = msgspec.structs.replace(grants.for_role(person.role, settings), muted=muted)

@@ -9,7 +9,8 @@ from control.identifiers import new_id
 from control.identity.tokens import digest, new_rejoin_secret
 from control.store.window import Window, rows
 
-Role = Literal["host", "co-host", "participant", "viewer"]
+Role = Literal["host", "co-host", "presenter", "participant", "viewer"]
+HOSTS: frozenset[Role] = frozenset({"host", "co-host"})
 
 
 # SQL condition: participant `p` of a main room is in it or in a breakout room, has a token for one, or was just cut

@@ -34,8 +34,8 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A participant's rights. `publish` lists the sources that it may publish, `muted` those that a host muted.
 
     With `unmute` it may ask control to release what a host muted, with `rename` to change its name. With `describe` it
-    may change its own name, metadata and attributes by signaling. Others do not learn of a `hidden` participant. Only
-    the publisher knows where its audio comes from, so muting `microphone` mutes all of it.
+    may change its own name, metadata and attributes by signaling. Others see who is a `presenter`, and do not learn of
+    a `hidden` participant. Only the publisher knows where its audio comes from, so muting `microphone` mutes all of it.
     """
 
     publish: tuple[Source, ...] = ALL_SOURCES
@@ -44,6 +44,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: bool = True
     muted: tuple[Source, ...] = ()
     host: bool = False
+    presenter: bool = False
     record: bool = False
     unmute: bool = True
     rename: bool = True

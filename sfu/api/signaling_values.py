@@ -22,7 +22,8 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     `identity` is the application's name for the participant, if any; `metadata` and `attributes` belong to the
     application. `joined_at` is in Unix ms. `hand` is when the hand was raised (Unix ms), 0 if it is not. `kind` is set
     for participants that are not people, such as `agent`. `quality` describes the connection: `good`, `poor`, `lost`
-    while nothing arrives, or empty (the usual case) if it is good. An `attendee` may publish nothing. `data_tracks` are
+    while nothing arrives, or empty (the usual case) if it is good. An `attendee` may publish nothing, a
+    `presenter` may share its screen even if most may not. `data_tracks` are
     streams of packets that clients with LiveKit's protocol may subscribe to.
     """
 
@@ -39,6 +40,7 @@ class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     kind: str = ""
     quality: str = ""
     attendee: bool = False
+    presenter: bool = False
     data_tracks: tuple[DataTrack, ...] = ()
 
 

@@ -95,8 +95,13 @@ def _change_grants(room: LiveRoom, participant: Participant, grants: Grants, now
         subscribing.end(room, participant, now)
     elif grants.subscribe and not before.subscribe and participant.signaled and not owes:
         subscribing.start(room, participant, now)
-    if before.host != grants.host or bool(before.publish) != bool(grants.publish):
+    if _shown(before) != _shown(grants):
         room.show_changed(participant)
+
+
+def _shown(grants: Grants) -> tuple[bool, bool, bool]:
+    """Return what others see of a participant's grants."""
+    return grants.host, grants.presenter, bool(grants.publish)
 
 
 def _permit(room: LiveRoom, uptrack: UpTrack, grants: Grants, now: int) -> None:

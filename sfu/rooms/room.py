@@ -132,6 +132,7 @@ class Room:
             kind=participant.kind,
             quality=participant.quality,
             attendee=not participant.grants.publish,
+            presenter=participant.grants.presenter,
             data_tracks=participant.data_tracks if participant.grants.data else (),
         )
 

@@ -286,6 +286,23 @@ async def test_newcomers_of_a_webinar_watch_until_a_host_lets_them_speak(people:
     assert back["role"] == "participant"
 
 
+async def test_a_presenter_shares_where_participants_may_not(people: People, node: Node) -> None:
+    host = await people.user("ada")
+    meeting = (await host.ok("POST", "/api/v1/meetings", {"settings": {"may_share": False}}))["id"]
+    base = f"/api/v1/meetings/{meeting}"
+    await host.ok("POST", f"{base}/join", {})
+    guest = (await people.nobody().ok("POST", f"{base}/join", {"name": "Bob"}))["participant"]
+    await host.ok("PUT", f"{base}/participants/{guest}/role", {"role": "presenter"})
+    held = (await node.wait_for_version(2))["participants"][guest]
+    assert held["presenter"] is True and "screen" in held.get("publish", ["screen"])
+    await host.ok("PATCH", base, {"settings": {"may_chat": False}})
+    held = (await node.wait_for_version(3))["participants"][guest]
+    assert held["presenter"] is True and held["chat"] is False and "screen" in held.get("publish", ["screen"])
+    await host.ok("PUT", f"{base}/participants/{guest}/role", {"role": "participant"})
+    held = (await node.wait_for_version(4))["participants"][guest]
+    assert held.get("presenter", False) is False and "screen" not in held["publish"]
+
+
 async def test_host_is_handed_over(people: People, node: Node) -> None:
     host, eve = await people.user("ada"), await people.user("eve")
     meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]

@@ -134,6 +134,12 @@ async def test_hosts_change_the_meeting_and_roles(view: Page, server: ScriptedSe
     await view.get_by_role("dialog").get_by_role("button", name="Close").click()
     await view.get_by_role("button", name="More for Grace Hopper").click()
     await view.get_by_role("button", name="Make Grace Hopper a co-host").click()
+    await view.get_by_role("button", name="More for Grace Hopper").click()
+    await view.get_by_role("button", name="Let Grace Hopper present").click()
+    await session.send(signaling.ParticipantUpdated(participant=msgspec.structs.replace(GRACE, presenter=True)))
+    await expect(view.locator(".person", has_text="Grace Hopper")).to_contain_text("Presenter")
+    await view.get_by_role("button", name="More for Grace Hopper").click()
+    await view.get_by_role("button", name="Stop letting Grace Hopper present").click()
     attendee = msgspec.structs.replace(GRACE, attendee=True, hand=1)
     await session.send(signaling.ParticipantUpdated(participant=attendee))
     await view.locator(".hands").get_by_role("button", name="Let Grace Hopper speak").click()
@@ -143,8 +149,19 @@ async def test_hosts_change_the_meeting_and_roles(view: Page, server: ScriptedSe
     assert changes == [
         ("/meetings/m1", {"settings": {"locked": True}}),
         ("/meetings/m1/participants/p2/role", {"role": "co-host"}),
+        ("/meetings/m1/participants/p2/role", {"role": "presenter"}),
+        ("/meetings/m1/participants/p2/role", {"role": "participant"}),
         ("/meetings/m1/participants/p2/role", {"role": "participant"}),
     ]
+
+
+async def test_who_becomes_a_presenter_is_told_and_may_share(view: Page, server: ScriptedServer) -> None:
+    speaking = (Source.MICROPHONE, Source.CAMERA)
+    session = await enter(view, server, grants=Grants(publish=speaking))
+    await expect(view.locator("[data-action=screen]")).to_be_disabled()
+    await session.send(signaling.GrantsChanged(grants=Grants(presenter=True)))
+    await expect(view.get_by_text("You are a presenter now")).to_be_visible()
+    await expect(view.locator("[data-action=screen]")).to_be_enabled()
 
 
 async def test_attendees_turn_on_nothing_until_they_may_speak(view: Page, server: ScriptedServer) -> None:

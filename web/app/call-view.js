@@ -377,7 +377,10 @@ export class CallView {
         if (participant.hand) room.raiseHand(false, participant.id);
         return become('participant');
       case 'dismiss':
+      case 'present-no-more':
         return become('participant');
+      case 'present':
+        return become('presenter');
       case 'demote':
         return become('viewer');
       case 'appoint':

@@ -74,6 +74,8 @@ export class Call {
   #watches = false;
   /** Whether we are a host, null until we know. @type {boolean|null} */
   #hosts = null;
+  /** Whether we present, null until we know. @type {boolean|null} */
+  #presents = null;
 
   /** @param {HTMLElement} page @param {CallOptions} options */
   constructor(page, options) {
@@ -241,9 +243,11 @@ export class Call {
       const watches = room.grants.publish.length === 0;
       if (watches !== this.#watches && (watches || room.connection.state === 'connected')) toast(t(watches ? 'call.watching' : 'call.may-speak'));
       this.#watches = watches;
-      const { host } = room.grants;
+      const { host, presenter } = room.grants;
       if (this.#hosts !== null && host !== this.#hosts) toast(t(host ? 'call.co-host' : 'call.co-host-no-more'));
       this.#hosts = host;
+      if (presenter && this.#presents === false) toast(t('call.presenter'));
+      this.#presents = presenter;
       this.#offerCaptions();
     }, { signal });
     room.addEventListener('captions-state', () => this.#offerCaptions(), { signal });

@@ -79,6 +79,8 @@ export function showParticipantActions({ room, owner }, participant) {
     [Boolean(camera && !camera.muted), 'stop-video', 'camera-off', t('people.stop-video', { name })],
     [Boolean(camera?.mutedByHost), 'allow-video', 'camera', t('people.allow-video', { name })],
     [!participant.attendee, 'spotlight', 'spotlight', t(spotlit ? 'people.spotlight-off' : 'people.spotlight', { name })],
+    [!participant.attendee && !participant.host && !participant.presenter, 'present', 'screen', t('people.present', { name })],
+    [participant.presenter, 'present-no-more', 'screen', t('people.present-no-more', { name })],
     [owner && !participant.host, 'appoint', 'shield', t('people.appoint', { name })],
     [owner && participant.host, 'dismiss', 'shield', t('people.dismiss', { name })],
     [!participant.attendee && !participant.host, 'demote', 'people', t('people.demote', { name })],

@@ -93,7 +93,7 @@ export class People {
 
   #ownRow() {
     const { published, grants } = this.#room;
-    const note = grants.host ? t(this.#owner() ? 'people.host' : 'people.co-host') : grants.publish.length === 0 ? t('people.attendee') : '';
+    const note = grants.host ? t(this.#owner() ? 'people.host' : 'people.co-host') : grants.presenter ? t('people.presenter') : grants.publish.length === 0 ? t('people.attendee') : '';
     /** @param {string} source */
     const on = (source) => published.some((track) => track.source === source && !track.muted);
     const self = { id: this.#room.participant, name: this.#name };
@@ -110,7 +110,7 @@ export class People {
     const on = (source) => tracks.some((track) => track.source === source && !track.muted);
     const row = this.#rows.get(participant.id) ?? h('li', { class: 'person' });
     this.#rows.set(participant.id, row);
-    const note = [!participant.connected && t('people.reconnecting'), participant.host && t(this.#owner() ? 'people.co-host' : 'people.host'), participant.attendee && t('people.attendee'), participant.kind === 'ingress' && t('people.stream'), participant.kind === 'phone' && t('people.phone')].filter(Boolean).join(', ');
+    const note = [!participant.connected && t('people.reconnecting'), participant.host && t(this.#owner() ? 'people.co-host' : 'people.host'), participant.presenter && t('people.presenter'), participant.attendee && t('people.attendee'), participant.kind === 'ingress' && t('people.stream'), participant.kind === 'phone' && t('people.phone')].filter(Boolean).join(', ');
     const { id, name, attendee } = participant;
     const state = { id, picture: this.#avatars.of(id), name, note, attendee, microphone: on('microphone'), camera: on('camera'), host: this.#room.grants.host };
     // Rebuilding a row under the pointer would lose the click and the focus.

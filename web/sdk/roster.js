@@ -2,14 +2,14 @@
  * The participants and their tracks: room-info brings the full state, later messages change it.
  *
  * @typedef {{id: string, name: string, host: boolean, connected: boolean, recorded: boolean, hand: number,
- *   quality: string, attendee: boolean, kind: string}} Participant `hand`: when it was raised (Unix ms), 0 if it is not;
- *   `quality` of the connection: `good`, `poor`, `lost`, or '' for the best; an `attendee` may publish nothing;
+ *   quality: string, attendee: boolean, presenter: boolean, kind: string}} Participant `hand`: when it was raised (Unix ms), 0 if it is not;
+ *   `quality` of the connection: `good`, `poor`, `lost`, or '' for the best; an `attendee` may publish nothing, a `presenter` share its screen even if most may not;
  *   `kind`: '' for people, else such as `agent`, `ingress` or `phone`
  * @typedef {{id: string, participant: string, source: import('./publish-peer.js').Source, media: 'audio'|'video',
  *   codec: string, muted: boolean, mutedByHost: boolean, paused: boolean, pausedReason: string,
  *   mediaTrack: MediaStreamTrack|null}} RemoteTrack `muted` is set by the publisher or a host, `paused` by the server
  * @typedef {{participant: string, name: string, host?: boolean, connected?: boolean, recorded?: boolean,
- *   hand?: number, quality?: string, attendee?: boolean, kind?: string}} ParticipantInfo
+ *   hand?: number, quality?: string, attendee?: boolean, presenter?: boolean, kind?: string}} ParticipantInfo
  * @typedef {{track: string, participant: string, source: any, media: any, codec: string, muted?: boolean}} TrackInfo
  */
 
@@ -31,6 +31,7 @@ export class Roster {
       hand: info.hand ?? 0,
       quality: info.quality ?? '',
       attendee: info.attendee ?? false,
+      presenter: info.presenter ?? false,
       kind: info.kind ?? '',
     };
     if (known) return Object.assign(known, fields);

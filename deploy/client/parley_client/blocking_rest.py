@@ -923,7 +923,7 @@ class BlockingRest:
         return self._loop.run(self._rest.add_participant(meeting, body))
 
     def change_role(self, meeting: str, participant: str, body: types.ChangeRole) -> types.Participant:
-        """Change a role. Co-hosts may make participants viewers, and viewers participants."""
+        """Change a role. Presenters share their screens even if participants may not."""
         return self._loop.run(self._rest.change_role(meeting, participant, body))
 
     def mute_participant(self, meeting: str, participant: str, body: types.MuteParticipant) -> types.Done:

@@ -1273,7 +1273,7 @@ class Rest:
         return answer
 
     async def change_role(self, meeting: str, participant: str, body: types.ChangeRole) -> types.Participant:
-        """Change a role. Co-hosts may make participants viewers, and viewers participants."""
+        """Change a role. Presenters share their screens even if participants may not."""
         answer: types.Participant = await self._connection.request_json(
             "PUT", f"/api/v1/meetings/{_quoted(meeting)}/participants/{_quoted(participant)}/role", body=body
         )

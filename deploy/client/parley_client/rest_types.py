@@ -36,7 +36,7 @@ class AddParticipant(TypedDict):
     """`username` may also be the e-mail address."""
 
     username: str
-    role: NotRequired[Literal["co-host", "participant", "viewer"]]
+    role: NotRequired[Literal["co-host", "participant", "presenter", "viewer"]]
 
 
 class AddPasskey(TypedDict):
@@ -327,7 +327,7 @@ class ChangePassword(TypedDict):
 
 
 class ChangeRole(TypedDict):
-    role: Literal["co-host", "host", "participant", "viewer"]
+    role: Literal["co-host", "host", "participant", "presenter", "viewer"]
 
 
 class ChangeServerSettings(TypedDict):
@@ -426,7 +426,7 @@ class CreateAdmission(TypedDict):
 
     identity: str
     name: str
-    role: NotRequired[Literal["co-host", "participant", "viewer"]]
+    role: NotRequired[Literal["co-host", "participant", "presenter", "viewer"]]
     metadata: NotRequired[str | None]
     ttl: NotRequired[int]
 
@@ -724,7 +724,7 @@ class Joined(TypedDict):
     meeting: MeetingSummary
     participant: str
     name: str
-    role: Literal["co-host", "host", "participant", "viewer"]
+    role: Literal["co-host", "host", "participant", "presenter", "viewer"]
     token: str
     signaling_url: str
     webtransport: WebTransport | None
@@ -845,7 +845,7 @@ class Meeting(TypedDict):
     description: str
     host: str
     status: Literal["active", "ended", "idle", "scheduled"]
-    role: Literal["co-host", "host", "participant", "viewer"] | None
+    role: Literal["co-host", "host", "participant", "presenter", "viewer"] | None
     passcode_required: bool
     settings: MeetingSettings
     recording: str | None
@@ -933,7 +933,7 @@ class MeetingSummary(TypedDict):
     passcode_required: bool
     guests: bool
     locked: bool
-    role: Literal["co-host", "host", "participant", "viewer"] | None
+    role: Literal["co-host", "host", "participant", "presenter", "viewer"] | None
     consent: Literal["ask", "implied", "required"]
     e2ee: bool
     webinar: bool
@@ -1109,7 +1109,7 @@ class Participant(TypedDict):
     user: str | None
     identity: str | None
     name: str
-    role: Literal["co-host", "host", "participant", "viewer"]
+    role: Literal["co-host", "host", "participant", "presenter", "viewer"]
     present: bool
     removed: bool
     joined_at: str | None

@@ -3,6 +3,7 @@
 import pytest
 
 from sfu.api import signaling
+from sfu.api.desired_state import DesiredState
 from sfu.api.facts import MessageReacted
 from sfu.api.join_token import Grants
 from sfu.api.refusal import Refused
@@ -28,6 +29,17 @@ def test_a_hand_is_up_until_its_owner_or_a_host_lowers_it() -> None:
             stage.say(bob, signaling.Hand(raised=wrong == "ann", participant=wrong))
     stage.say(bob, signaling.Hand(raised=False, participant="ann"))
     assert cat.last(signaling.ParticipantUpdated).participant.hand == 0
+
+
+def test_others_see_who_presents() -> None:
+    stage = Stage()
+    stage.join("ann")
+    bob = stage.join("bob")
+    for version, presenter in ((1, True), (2, False)):
+        grants = {"ann": Grants(presenter=presenter)}
+        stage.node.apply(DesiredState(room="r", version=version, participants=grants), stage.now)
+        stage.deliver()
+        assert bob.last(signaling.ParticipantUpdated).participant.presenter is presenter
 
 
 def test_a_reaction_is_an_emoji_shown_to_all_and_bounded_in_rate() -> None:

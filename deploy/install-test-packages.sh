@@ -36,4 +36,6 @@ if ! [ -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
 fi
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+# Slim images leave documents out, but the texts of the spoken prompts are among them.
+DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    -o 'Dpkg::Options::=--path-include=/usr/share/doc/asterisk-core-sounds-*' $missing

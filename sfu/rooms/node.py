@@ -275,6 +275,7 @@ class Node:
 
     def close_if_empty(self, room: LiveRoom, now: int) -> None:
         """Close a room that everyone has left."""
+        emptiness.note(room, now)
         if emptiness.is_deserted(room, now):
             notices.end_all(room, now)
             for participant in room.own():

@@ -1,7 +1,7 @@
 /** `/admin`: what administrators see and do: numbers and health, people, meetings, webhooks, settings, the audit log. */
 import { accountTop } from './account-top.js';
 import { shownSecret } from './copy-link.js';
-import { ask, show } from './dialogs.js';
+import { show } from './dialogs.js';
 import { DataTable, pagesOf } from './data-table.js';
 import { h } from './dom.js';
 import { check, field, form, iconButton, onTyped } from './fields.js';
@@ -143,11 +143,11 @@ function people(signal) {
     const role = user.role === 'admin' ? 'user' : 'admin';
     return [
       iconButton('clock', t('admin.sessions-of', { name }), { 'aria-haspopup': 'dialog', onclick: async () => void (await import('./oversight.js')).showSessions(user) }),
-      iconButton('shield', t(`admin.make-${role}`, { name }), { onclick: () => void sure(t(`admin.make-${role}`, { name }), t('admin.make-text'), t('proof.action'), () => table.act(() => rest.put(at, { role }))) }),
+      iconButton('shield', t(`admin.make-${role}`, { name }), { onclick: () => void table.sure(t(`admin.make-${role}`, { name }), t('admin.make-text'), t('proof.action'), () => rest.put(at, { role })) }),
       user.state === 'active'
-        ? iconButton('ban', t('admin.ban', { name }), { onclick: () => void sure(t('admin.ban', { name }), t('admin.ban-text'), t('admin.ban-action'), () => table.act(() => rest.post(`${at}/ban`))) })
+        ? iconButton('ban', t('admin.ban', { name }), { onclick: () => void table.sure(t('admin.ban', { name }), t('admin.ban-text'), t('admin.ban-action'), () => rest.post(`${at}/ban`)) })
         : iconButton('check', t('admin.unban', { name }), { onclick: () => void table.act(() => rest.post(`${at}/unban`)) }),
-      iconButton('trash', t('admin.delete', { name }), { onclick: () => void sure(t('admin.delete', { name }), t('admin.delete-text'), t('action.delete'), () => table.act(() => rest.delete(at))) }),
+      iconButton('trash', t('admin.delete', { name }), { onclick: () => void table.sure(t('admin.delete', { name }), t('admin.delete-text'), t('action.delete'), () => rest.delete(at)) }),
     ];
   }
   const invitations = h('div', {});
@@ -190,7 +190,7 @@ function invite() {
 function meetings(signal) {
   /** @param {{id: string, title: string}} meeting @param {DataTable} table */
   const end = ({ id, title }, table) => iconButton('stop', t('admin.end', { title }), {
-    onclick: () => void sure(t('admin.end', { title }), t('admin.end-text'), t('call.leave-end'), () => table.act(() => rest.post(`/admin/meetings/${encodeURIComponent(id)}/force-end`))),
+    onclick: () => void table.sure(t('admin.end', { title }), t('admin.end-text'), t('call.leave-end'), () => rest.post(`/admin/meetings/${encodeURIComponent(id)}/force-end`)),
   });
   /** @param {string} id @param {string} title */
   const link = (id, title) => h('a', { href: `/m/${encodeURIComponent(id)}` }, title);
@@ -248,8 +248,8 @@ function storage() {
       { label: t('admin.length'), kind: 'number', of: (one) => (one.duration_ms === null ? '' : duration(one.duration_ms)) },
       { label: t('admin.size'), kind: 'number', of: (one) => size(one.bytes) },
       { label: t('admin.actions'), kind: 'actions', of: (one) => (['recording', 'sealing'].includes(one.state) || one.held ? '' : iconButton('trash', t('admin.delete', { name: one.title }), {
-        onclick: () => void sure(t('admin.delete', { name: one.title }), t('admin.recording-delete-text'), t('action.delete'), async () => {
-          await recordings.act(() => rest.delete(`/recordings/${encodeURIComponent(one.id)}`));
+        onclick: () => void recordings.sure(t('admin.delete', { name: one.title }), t('admin.recording-delete-text'), t('action.delete'), async () => {
+          await rest.delete(`/recordings/${encodeURIComponent(one.id)}`);
           await owners.refresh();
         }),
       })) },
@@ -273,7 +273,7 @@ function keys() {
       { label: t('admin.expires'), of: (key) => (key.expires_at ? dateTime(key.expires_at) : t('api-keys.never')) },
       { label: t('admin.used'), of: (key) => (key.last_used_at ? dateTime(key.last_used_at) : t('stream-keys.used-never')) },
       { label: t('admin.actions'), kind: 'actions', of: (key) => iconButton('trash', t('admin.delete', { name: key.name }), {
-        onclick: () => void sure(t('admin.delete', { name: key.name }), t('api-keys.delete-text'), t('action.delete'), () => table.act(() => rest.delete(`/admin/api-keys/${encodeURIComponent(key.id)}`))),
+        onclick: () => void table.sure(t('admin.delete', { name: key.name }), t('api-keys.delete-text'), t('action.delete'), () => rest.delete(`/admin/api-keys/${encodeURIComponent(key.id)}`)),
       }) },
     ],
     load: pagesOf('/admin/api-keys', 'keys'),
@@ -297,7 +297,7 @@ function webhooks() {
       { label: t('admin.actions'), kind: 'actions', of: (hook) => [
         !hook.livekit_key && iconButton('send', t('admin.webhook-test', { url: hook.url }), { onclick: () => void testWebhook(hook, deliveries) }),
         iconButton('clock', t('admin.deliveries-of', { url: hook.url }), { onclick: () => void showDeliveries(hook, deliveries) }),
-        iconButton('trash', t('admin.delete', { name: hook.url }), { onclick: () => void sure(t('admin.delete', { name: hook.url }), '', t('action.delete'), () => table.act(() => rest.delete(`/webhooks/${encodeURIComponent(hook.id)}`))) }),
+        iconButton('trash', t('admin.delete', { name: hook.url }), { onclick: () => void table.sure(t('admin.delete', { name: hook.url }), '', t('action.delete'), () => rest.delete(`/webhooks/${encodeURIComponent(hook.id)}`)) }),
       ] },
     ],
     load: async () => ({ rows: (await rest.get('/webhooks')).webhooks, next: null }),
@@ -373,9 +373,4 @@ function audit() {
   });
   void table.refresh();
   return [table.element];
-}
-
-/** @param {string} title @param {string} text @param {string} action @param {() => Promise<void>} act */
-async function sure(title, text, action, act) {
-  if (await ask(t('admin.sure', { what: title }), text, [{ label: action, value: 'yes', class: 'danger' }]) === 'yes') await act();
 }

@@ -1,4 +1,5 @@
 /** A table of a paged list of the server: rows with actions, and a button that loads more. On a phone each row is a card. */
+import { ask } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { sentenceOf } from './format.js';
 import { rest } from './session.js';
@@ -65,6 +66,11 @@ export class DataTable {
       toast(sentenceOf(error), 'problem');
     }
     await this.refresh();
+  }
+
+  /** Ask, then act. @param {string} what @param {string} text @param {string} action the button's label @param {() => Promise<unknown>} act */
+  async sure(what, text, action, act) {
+    if (await ask(t('action.sure', { what }), text, [{ label: action, value: 'yes', class: 'danger' }]) === 'yes') await this.act(act);
   }
 
   /** @param {any} row */

@@ -1,7 +1,6 @@
 /** API keys of LiveKit's SDKs, for administrators: creates keys, shows their secret once, and revokes them. */
 import { shownSecret } from './copy-link.js';
 import { DataTable } from './data-table.js';
-import { ask } from './dialogs.js';
 import { h } from './dom.js';
 import { field, form, iconButton } from './fields.js';
 import { dateTime } from './format.js';
@@ -28,10 +27,7 @@ export function livekitKeys() {
     },
   });
   /** @param {any} key */
-  const revoke = async (key) => {
-    const answer = await ask(t('admin.sure', { what: t('admin.delete', { name: key.name }) }), t('livekit-keys.delete-text'), [{ label: t('action.delete'), value: 'delete', class: 'danger' }]);
-    if (answer === 'delete') await table.act(() => rest.delete(`/admin/livekit-keys/${encodeURIComponent(key.id)}`));
-  };
+  const revoke = (key) => table.sure(t('admin.delete', { name: key.name }), t('livekit-keys.delete-text'), t('action.delete'), () => rest.delete(`/admin/livekit-keys/${encodeURIComponent(key.id)}`));
   const name = field(t('admin.name'), { required: true, maxlength: 200, autocomplete: 'off' });
   const create = async () => {
     const { id, secret } = await withProof(() => rest.post('/admin/livekit-keys', { name: name.input.value.trim() }));

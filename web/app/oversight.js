@@ -1,6 +1,6 @@
 /** Parts of the administration: open invitations, the sessions of an account, the stream keys of all meetings. */
 import { DataTable, pagesOf } from './data-table.js';
-import { ask, show } from './dialogs.js';
+import { show } from './dialogs.js';
 import { iconButton } from './fields.js';
 import { h } from './dom.js';
 import { dateTime } from './format.js';
@@ -18,7 +18,7 @@ export function openInvitations() {
       { label: t('admin.since'), of: (one) => dateTime(one.created_at) },
       { label: t('admin.expires'), of: (one) => dateTime(one.expires_at) },
       { label: t('admin.actions'), kind: 'actions', of: (one) => iconButton('trash', t('admin.invitation-withdraw'), {
-        onclick: () => void sure(t('admin.invitation-withdraw'), () => table.act(() => rest.delete(`/admin/invitations/${one.id}`))),
+        onclick: () => void table.sure(t('admin.invitation-withdraw'), '', t('action.delete'), () => rest.delete(`/admin/invitations/${one.id}`)),
       }) },
     ],
     load: pagesOf('/admin/invitations', 'invitations'),
@@ -63,7 +63,7 @@ export function streamKeys() {
       { label: t('stream-keys.role'), of: (key) => t(`stream-keys.role-${key.role === 'watch' ? 'watch' : 'publish'}`) },
       { label: t('admin.used'), of: (key) => (key.last_used_at ? dateTime(key.last_used_at) : t('stream-keys.used-never')) },
       { label: t('admin.actions'), kind: 'actions', of: (key) => iconButton('trash', t('admin.delete', { name: key.name }), {
-        onclick: () => void sure(t('admin.delete', { name: key.name }), () => table.act(() => rest.delete(`/meetings/${encodeURIComponent(key.meeting)}/stream-keys/${encodeURIComponent(key.id)}`))),
+        onclick: () => void table.sure(t('admin.delete', { name: key.name }), '', t('action.delete'), () => rest.delete(`/meetings/${encodeURIComponent(key.meeting)}/stream-keys/${encodeURIComponent(key.id)}`)),
       }) },
     ],
     load: pagesOf('/admin/stream-keys', 'keys'),
@@ -72,7 +72,3 @@ export function streamKeys() {
   return [h('h2', {}, t('admin.stream-keys')), table.element];
 }
 
-/** @param {string} what @param {() => Promise<void>} act */
-async function sure(what, act) {
-  if (await ask(t('admin.sure', { what }), '', [{ label: t('action.delete'), value: 'yes', class: 'danger' }]) === 'yes') await act();
-}

@@ -138,6 +138,7 @@ class EmbeddedPostgres:
             f"--reuid={_NOBODY}",
             f"--regid={_NOBODY}",
             "--clear-groups",
+            "--pdeathsig=keep",
             "--inh-caps=+dac_override",
             "--ambient-caps=+dac_override",
             "--securebits=+no_setuid_fixup",  # access(2) regards capabilities, too

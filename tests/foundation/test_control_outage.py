@@ -3,9 +3,14 @@
 import pytest
 
 from foundation import control_outage
+from foundation.outages import Outages
 
 
-def test_all_kinds_of_requests_are_one_outage(caplog: pytest.LogCaptureFixture) -> None:
+def test_all_kinds_of_requests_are_one_outage(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_outage, "_failing", {})  # other tests leave outages
+    monkeypatch.setattr(control_outage, "_outage", Outages("control does not answer; what it has to know waits"))
     control_outage.note("facts", "HTTP status 503")
     control_outage.note("keys", OSError("refused"))
     control_outage.note("facts", "HTTP status 503")

@@ -25,9 +25,10 @@ def test_help_shows_every_setting_below_its_group(capsys: pytest.CaptureFixture[
     assert "--spill-at" not in shown
 
 
-def test_an_old_flag_is_taken_with_one_warning() -> None:
+def test_an_old_flag_is_taken_with_one_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "parley", "config", "--node", "a", "--spill-at", "3", "--public", "x.example"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    environment = os.environ | {"PARLEY_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     values = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if len(line.split()) > 1}
     assert (values["sfu_node"], values["max_participants_per_node"], values["public_hosts"]) == ("a", "3", "x.example")
     (warning,) = done.stderr.splitlines()
@@ -38,7 +39,7 @@ def test_a_removed_setting_is_taken_with_a_warning(tmp_path: Path) -> None:
     toml = tmp_path / "parley.toml"
     toml.write_text("inference_denoise = true\n")
     command = [sys.executable, "-m", "parley", "config", "--config", str(toml)]
-    environment = os.environ | {"PARLEY_HTTP3": "on"}
+    environment = os.environ | {"PARLEY_HTTP3": "on", "PARLEY_DATA_DIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert "http3" not in done.stdout
     (warning,) = done.stderr.splitlines()

@@ -275,7 +275,7 @@ async def _saying(microphone: Publication) -> AsyncIterator[None]:
 
 
 async def test_the_notice_of_recording_is_heard(tmp_path: Path) -> None:
-    """Who is asked for consent hears that question instead, over the notice."""
+    """The meeting asks nobody: the question for consent would be heard over the notice."""
     port, own = allocate_port(), allocate_port()
     with running_server(**_settings(port, own)) as server:
         async with Api(server.url) as host, baresip(tmp_path, "PCMU", own) as phone:

@@ -61,6 +61,8 @@ def behind(router: Host, ports: tuple[int, ...] = (), public: str | None = None)
         forward(router.name)
         yield inside
     finally:
+        # The kernel takes a namespace's links away later, which would be in the way of who tries again at once.
+        subprocess.run(["ip", "-n", router.name, "link", "delete", "lan"], check=False, capture_output=True)
         subprocess.run(["ip", "netns", "delete", inside.name], check=False, capture_output=True)
         subprocess.run([*router.prefix, "nft", "flush", "ruleset"], check=False, capture_output=True)
 

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from parley.network import allocate_port
 from parley_client import Api, Room
 from tests.parley.test_ingress import ENCODER
 from tests.support.call import become_admin
@@ -32,9 +33,7 @@ PIPE = "fdsrc ! tsparse ! srtsink uri=srt://127.0.0.1:{port} streamid={key}"
 
 @pytest.mark.parametrize(("protocol", "rate"), [("rtmp", 44100), ("rtmp", 48000), ("srt", 44100), ("srt", 48000)])
 async def test_an_encoder_is_soon_seen(protocol: str, rate: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = allocate_port(kind=socket.SOCK_DGRAM)
     settings = {"ingress": "true", "inference": "false", "srt_port": str(port)}
     taken: list[tuple[float, float]] = []
     with running_server(**settings) as server:

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from aiohttp import web
 
+from parley.network import allocate_port
 from parley_client import Api, Room
 from parley_client.subscribing import ReceivedStream
 from tests.support.call import become_admin
@@ -25,9 +26,7 @@ async def test_an_encoder_and_a_url_are_participants(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     await _encode(str(clip), "2", "48000")
     await _encode(str(tmp_path / "clip.ts"), "4", "48000")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = allocate_port(kind=socket.SOCK_DGRAM)
     settings = {"ingress": "true", "inference": "false", "private_ingress": "true", "srt_port": str(port)}
     with running_server(**settings) as server:
         async with Api(server.url) as host, _served(tmp_path) as url:

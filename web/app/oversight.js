@@ -71,4 +71,3 @@ export function streamKeys() {
   void table.refresh();
   return [h('h2', {}, t('admin.stream-keys')), table.element];
 }
-

@@ -22,6 +22,8 @@ _NEAR = RATE // 10
 """The difference of mutes that may come from clocks that were known less well during the recording."""
 _FADE = RATE // 200
 """A mute fades over 5 ms, to avoid a click."""
+_PIECE = RATE // 2
+"""The length of the pieces in which sound is converted and mixed."""
 
 
 def mixed(
@@ -192,6 +194,31 @@ class _Pieces:
         return piece
 
     def _decoded(self, file: ManifestFile) -> Iterator[tuple[int, Samples]]:
+        """Yield the pieces of a file. Frames are joined, because each conversion costs as much as many samples."""
+        joined = av.AudioFifo()
+        for at, frame in self._frames(file):
+            coming = joined.samples * RATE // frame.sample_rate
+            if self._expected is None or abs(at - self._expected - coming) > _SLACK:
+                yield from self._converted(joined)
+                self._expected = at
+            frame.pts = None
+            joined.write(frame)
+            if joined.samples >= _PIECE * frame.sample_rate // RATE:
+                yield from self._converted(joined)
+        yield from self._converted(joined)
+
+    def _converted(self, joined: av.AudioFifo) -> Iterator[tuple[int, Samples]]:
+        frame = joined.read(0, partial=True)
+        if frame is None or self._expected is None:
+            return
+        frame.pts = None
+        for resampled in self._resampler.resample(frame):
+            data = np.asarray(resampled.to_ndarray(), np.float32)
+            yield self._expected, data
+            self._expected += data.shape[1]
+
+    def _frames(self, file: ManifestFile) -> "Iterator[tuple[int, av.AudioFrame]]":
+        """Yield the decoded frames of a file, each with its position in the recording."""
         with containers.reading(self._files, self._root / file.key) as container:
             stream = container.streams.audio[0]
             assert stream.time_base is not None
@@ -206,16 +233,7 @@ class _Pieces:
                     continue
                 for frame in frames:
                     if frame.pts is not None:
-                        yield from self._placed(frame, round(start + frame.pts * unit))
-
-    def _placed(self, frame: av.AudioFrame, at: int) -> Iterator[tuple[int, Samples]]:
-        if self._expected is None or abs(at - self._expected) > _SLACK:
-            self._expected = at
-        frame.pts = None
-        for resampled in self._resampler.resample(frame):
-            data = np.asarray(resampled.to_ndarray(), np.float32)
-            yield self._expected, data
-            self._expected += data.shape[1]
+                        yield round(start + frame.pts * unit), frame
 
     def _decoder_of(self, stream: Any) -> av.AudioCodecContext:
         """Return the decoder that has decoded so far, or another one if this stream needs it."""

@@ -4,12 +4,14 @@ import asyncio
 import ipaddress
 import logging
 import socket
+from collections.abc import Sequence
 
 import ifaddr
 
 from foundation.backoff import Backoff
 
 LOOPBACK = "127.0.0.1"
+LOOPBACK_V6 = "::1"
 _LONGEST_PAUSE = 60.0
 
 _log = logging.getLogger(__name__)
@@ -26,6 +28,15 @@ def local_addresses() -> tuple[str, ...]:
                 found.append(text)
     found.sort(key=lambda text: ":" in text)
     return (*dict.fromkeys(found), LOOPBACK)
+
+
+def with_localhost(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Return addresses, and ::1 if 127.0.0.1 is one of them and the machine has IPv6.
+
+    A browser takes ::1 for the name `localhost`, and tries no other address over QUIC.
+    """
+    lacks_it = LOOPBACK in addresses and LOOPBACK_V6 not in addresses
+    return (*addresses, LOOPBACK_V6) if lacks_it and _binds(LOOPBACK_V6) else tuple(addresses)
 
 
 def _binds(address: str) -> bool:

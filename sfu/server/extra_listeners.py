@@ -8,6 +8,7 @@ from sfu.engine.contract import Address
 from sfu.formats.sdp import Candidate
 from sfu.machines.ice.lite import tcp_candidates
 from sfu.peers.context import Context
+from sfu.server.addresses import with_localhost
 from sfu.server.config import SfuConfig
 from sfu.server.tcp_listener import TcpListener
 from sfu.server.webtransport_server import Attend, WebTransportServer
@@ -58,7 +59,7 @@ class ExtraListeners:
         files = (given, key) if given is not None and key is not None else None
         server = WebTransportServer(attend, context.counters, files)
         try:
-            await server.start([address for address, _ in self._addresses], config.webtransport_port)
+            await server.start(with_localhost([host for host, _ in self._addresses]), config.webtransport_port)
         except OSError as error:
             await server.stop()
             _log.warning("no WebTransport: UDP port %d cannot be bound (%s)", config.webtransport_port, error)

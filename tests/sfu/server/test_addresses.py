@@ -13,7 +13,7 @@ from sfu.api import signaling
 from sfu.machines.ice.client import IceClient
 from sfu.machines.ice.lite import Credentials, generate_credentials
 from sfu.server import addresses
-from sfu.server.addresses import local_addresses, resolve
+from sfu.server.addresses import local_addresses, resolve, with_localhost
 from tests.sfu.server.harness import client, host
 from tests.support.call import speaking
 from tests.support.waiting import eventually
@@ -29,6 +29,14 @@ def test_every_address_but_link_local_ones_is_bound_and_loopback_comes_last() ->
     assert addresses[-1] == "127.0.0.1"
     assert len(set(addresses)) == len(addresses)
     assert not any(ipaddress.ip_address(entry).is_link_local for entry in addresses)
+
+
+def test_ipv6_loopback_joins_that_of_ipv4_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert with_localhost(("192.0.2.7", "127.0.0.1")) == ("192.0.2.7", "127.0.0.1", "::1")
+    assert with_localhost(("192.0.2.7",)) == ("192.0.2.7",)
+    assert with_localhost(("::1", "127.0.0.1")) == ("::1", "127.0.0.1")
+    monkeypatch.setattr(addresses, "_binds", lambda _: False)
+    assert with_localhost(("127.0.0.1",)) == ("127.0.0.1",)
 
 
 async def test_names_are_resolved() -> None:

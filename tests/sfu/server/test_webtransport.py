@@ -53,6 +53,11 @@ async def test_two_meet_over_either(tmp_path: Path) -> None:
         assert ann.of(signaling.Chat)[0].text == "hi\nthere"
 
 
+async def test_localhost_is_reached_where_browsers_look_for_it(tmp_path: Path) -> None:
+    async with open_host(tmp_path) as h, webtransport(port_of(h), "::1") as ann:
+        await join(h, ann, "ann")
+
+
 async def test_those_who_only_begin_keep_nobody_else_out(tmp_path: Path) -> None:
     """Few connections are made of many first datagrams; who is really there gets in by Retry meanwhile."""
     async with open_host(tmp_path) as h:

@@ -80,7 +80,7 @@ class WebTransportClient(QuicConnectionProtocol):
 
 
 @asynccontextmanager
-async def webtransport(port: int) -> AsyncIterator[WebTransportClient]:
+async def webtransport(port: int, host: str = "127.0.0.1") -> AsyncIterator[WebTransportClient]:
     configuration = QuicConfiguration(
         is_client=True,
         alpn_protocols=H3_ALPN,
@@ -88,6 +88,6 @@ async def webtransport(port: int) -> AsyncIterator[WebTransportClient]:
         server_name="localhost",
         max_datagram_frame_size=65_536,
     )
-    async with connect("127.0.0.1", port, configuration=configuration, create_protocol=WebTransportClient) as client:
+    async with connect(host, port, configuration=configuration, create_protocol=WebTransportClient) as client:
         assert isinstance(client, WebTransportClient)
         yield client

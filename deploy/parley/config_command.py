@@ -17,6 +17,10 @@ from parley.part_configs import embedded_postgres
 _SECONDS = 5.0
 
 
+class _Stopped(Exception):
+    """The database is that of `parley up`, and does not run."""
+
+
 def main(settings: Settings, _: argparse.Namespace) -> int:
     """Print the settings; return the exit code."""
     try:
@@ -25,6 +29,8 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
         print(f"parley: cannot read the live settings: {error}", file=sys.stderr)
     try:
         settings = with_stored(settings, asyncio.run(_stored(settings)))
+    except _Stopped:
+        print("parley: what administrators set on the page is not shown: the server is not running", file=sys.stderr)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SettingsError) as error:
         print(f"parley: cannot read what administrators set on the page: {error}", file=sys.stderr)
     rows = settings.rows()
@@ -45,12 +51,18 @@ def with_stored(settings: Settings, rows: list[LiveSettingRow]) -> Settings:
 
 
 async def _stored(settings: Settings) -> list[LiveSettingRow]:
-    """Return what administrators set, nothing without a database yet. Raises OSError and asyncpg's errors."""
-    dsn = settings["database_url"]
-    if dsn is None:
-        embedded = embedded_postgres(settings)
-        if not (embedded.data / "PG_VERSION").exists():
-            return []
-        dsn = embedded.dsn
+    """Return what administrators set, nothing without a database yet. Raises OSError, asyncpg's errors, _Stopped."""
+    if settings["database_url"] is not None:
+        return await _rows(settings["database_url"])
+    embedded = embedded_postgres(settings)
+    if not (embedded.data / "PG_VERSION").exists():
+        return []
+    try:
+        return await _rows(embedded.dsn)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise _Stopped from error
+
+
+async def _rows(dsn: str) -> list[LiveSettingRow]:
     async with asyncio.timeout(_SECONDS), session(dsn) as connection:
         return await live_settings.rows(connection)

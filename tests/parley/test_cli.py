@@ -46,6 +46,18 @@ def test_a_removed_setting_is_taken_with_a_warning(tmp_path: Path) -> None:
     assert "http3 (the gateway serves HTTP/3)" in warning and "inference_denoise" in warning
 
 
+def test_settings_are_shown_while_the_server_is_stopped(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
+    environment = os.environ | {"PARLEY_DATA_DIR": str(tmp_path), "PARLEY_RUNTIME_DIR": str(tmp_path / "run")}
+    command = [sys.executable, "-m", "parley", "config"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "http_port" in done.stdout
+    assert done.stderr.splitlines() == [
+        "parley: what administrators set on the page is not shown: the server is not running"
+    ]
+
+
 def test_every_verb_has_a_module(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])

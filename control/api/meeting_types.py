@@ -2,8 +2,9 @@
 
 import msgspec
 
-from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Role, Text, Time, TimeZone
+from control.api.types import Answer, Body, LongText, MeetingStatus, Passcode, Recurrence, Text, Time, TimeZone
 from control.meetings.settings import ChangedSettings, MeetingSettings, VideoCodec
+from control.store.participants import Role
 from sfu.api.desired_state import ConsentPolicy
 from sfu.api.registration import WebTransportEndpoint
 

@@ -6,7 +6,8 @@ import msgspec
 
 from control.api.meeting_types import MeetingSummary, WebTransport
 from control.api.paging import PageQuery
-from control.api.types import Answer, Body, GivenPasscode, Metadata, Role, Secret, Text, Time
+from control.api.types import Answer, Body, GivenPasscode, GivenRole, Metadata, Secret, Text, Time
+from control.store.participants import Role
 from sfu.api.join_token import Source
 from sfu.api.signaling_values import IceServer
 
@@ -35,7 +36,7 @@ class CreateAdmission(Body, frozen=True, kw_only=True):
 
     identity: Text
     name: Text
-    role: Literal["co-host", "presenter", "participant", "viewer"] = "participant"
+    role: GivenRole = "participant"
     metadata: Metadata | None = None
     ttl: Annotated[int, msgspec.Meta(ge=10, le=7 * 86400)] = 6 * 3600
 
@@ -160,7 +161,7 @@ class AddParticipant(Body, frozen=True, kw_only=True):
     """`username` may also be the e-mail address."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
-    role: Literal["co-host", "presenter", "participant", "viewer"] = "participant"
+    role: GivenRole = "participant"
 
 
 class ChangeRole(Body, frozen=True, kw_only=True):

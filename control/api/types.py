@@ -26,7 +26,8 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Metadata = Annotated[str, msgspec.Meta(max_length=4000)]
 TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Recurrence = Annotated[str, msgspec.Meta(min_length=5, max_length=200)]
-Role = Literal["host", "co-host", "presenter", "participant", "viewer"]
+GivenRole = Literal["co-host", "presenter", "participant", "viewer"]
+"""The roles that people can be given; a meeting has one host."""
 MeetingStatus = Literal["scheduled", "active", "idle", "ended"]
 RecordingStatus = Literal["recording", "sealing", "ready", "partial", "empty"]
 

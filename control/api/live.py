@@ -20,6 +20,7 @@ from control.auth import access
 from control.auth.access import Access
 from control.database import Connection
 from control.endpoint import Call, Endpoints
+from control.nodes.node_client import RoomRate
 from control.problem import Problem, not_found
 from control.store import audit, participants, recordings, rooms, visits
 from control.store.participants import ParticipantRow
@@ -75,7 +76,15 @@ async def list_live_rooms(call: Call, query: LiveRoomQuery) -> LiveRooms:
     async with call.services.pool.acquire() as connection:
         rows = await visits.live_rooms(connection, window, query.search)
     page, following = page_of(rows, query, "meeting_id")
-    return LiveRooms(rooms=[LiveRoom.from_row(row, meeting=row.meeting_id) for row in page], next=following)
+    rates = await call.services.nodes.room_rates()
+    return LiveRooms(
+        rooms=[
+            LiveRoom.from_row(row, meeting=row.meeting_id, kbps_in=rate.kbps_in, kbps_out=rate.kbps_out)
+            for row in page
+            for rate in [rates.get(row.meeting_id, RoomRate())]
+        ],
+        next=following,
+    )
 
 
 @endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/peers", Access.PARTICIPANT, query=PresentQuery, answer=Peers)

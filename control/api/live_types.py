@@ -50,6 +50,8 @@ class Closed(Answer, frozen=True, kw_only=True):
 
 
 class LiveRoom(Answer, frozen=True, kw_only=True):
+    """A live room. `kbps_in` and `kbps_out` are the media that its nodes receive and send, in kbit/s."""
+
     meeting: str
     title: str
     node: str
@@ -57,6 +59,8 @@ class LiveRoom(Answer, frozen=True, kw_only=True):
     participants: int
     tracks: int
     recording: bool
+    kbps_in: int
+    kbps_out: int
 
 
 class LiveRooms(Answer, frozen=True, kw_only=True):

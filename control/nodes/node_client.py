@@ -7,7 +7,7 @@ version of each room is sent.
 import asyncio
 import logging
 import time
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
@@ -46,6 +46,13 @@ class _LiveRooms(msgspec.Struct, frozen=True):
 class _Refusal(msgspec.Struct, frozen=True):
     code: str = "refused"
     detail: str = "The media server refused the request."
+
+
+class RoomRate(NamedTuple):
+    """The media that a room's nodes receive and send, in kbit/s."""
+
+    kbps_in: int = 0
+    kbps_out: int = 0
 
 
 def _no_answer() -> Problem:
@@ -213,6 +220,15 @@ class NodeClient:
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             _log.warning("node %s does not report the cost of its rooms: %s", node.node, describe(error))
             return []
+
+    async def room_rates(self) -> dict[str, RoomRate]:
+        """Return the rates of the live rooms, added up over the nodes that answer."""
+        rates: dict[str, RoomRate] = {}
+        for loads in await asyncio.gather(*(self.room_loads(node) for node in self._registry.living().values())):
+            for load in loads:
+                known = rates.get(load.room, RoomRate())
+                rates[load.room] = RoomRate(known.kbps_in + load.kbps_in, known.kbps_out + load.kbps_out)
+        return rates
 
     async def give_up(self, node: NodeRecord, state: DesiredState) -> None:
         """Tell a node that its room has moved to another node, by sending it the new state."""

@@ -29,13 +29,16 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
 class RoomLoad(msgspec.Struct, frozen=True, kw_only=True):
     """A live room of a node (`GET /node/v1/load`). `weight` grows with its packets in and out.
 
-    Only weights from the same node are comparable. `nodes` is the number of nodes that the room is on.
+    Only weights from the same node are comparable. `nodes` is the number of nodes that the room is on. `kbps_in` and
+    `kbps_out` are the media that its participants here send and get, in kbit/s.
     """
 
     room: str
     participants: int
     weight: float
     nodes: int = 1
+    kbps_in: int = 0
+    kbps_out: int = 0
 
 
 class RoomLoads(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from foundation.failures import describe
 from foundation.part_tls import over_tls
-from sfu.api.registration import MOVING_SECONDS, NodeLoad, NodeRecord, RoomLoad, RoomLoads, WebTransportEndpoint
+from sfu.api.registration import MOVING_SECONDS, NodeLoad, NodeRecord, RoomLoads, WebTransportEndpoint
 from sfu.rooms import room_load
 from sfu.server.config import SfuConfig
 from sfu.server.control_client import ControlClient, ControlUnavailable
@@ -69,18 +69,7 @@ class Presence:
         if self._driver is None:
             return RoomLoads(rooms=[])
         now = self._driver.now()
-        rooms = self._driver.node.rooms.values()
-        return RoomLoads(
-            rooms=[
-                RoomLoad(
-                    room=room.room,
-                    participants=len(room.own()),
-                    weight=round(room_load.weight(room, now), 1),
-                    nodes=1 + len(room.links),
-                )
-                for room in rooms
-            ]
-        )
+        return RoomLoads(rooms=[room_load.load_of(room, now) for room in self._driver.node.rooms.values()])
 
     def drain(self, grace: float | None) -> None:
         """Accept no more rooms; hand over the remaining ones after `grace` seconds (None: let them end).

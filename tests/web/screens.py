@@ -109,7 +109,7 @@ ADMINISTRATION: dict[str, Any] = {
                 "state": "banned", "created_at": _AT},
     ], "next": None},
     "/stats/rooms": {"rooms": [{"meeting": "m1", "title": "Design review", "node": "sfu-1", "opened_at": _AT,
-                                "participants": 4, "tracks": 9, "recording": True}]},
+                                "participants": 4, "tracks": 9, "recording": True, "kbps_in": 6840, "kbps_out": 9120}]},
     "/admin/meetings": {"meetings": [{"id": "m1", "title": "Design review", "host": "u2", "status": "active",
                                       "created_at": _AT, "participants": 4}], "next": "more"},
     "/webhooks": {"webhooks": [{"id": "w1", "url": "https://example.org/hook", "kinds": ["*"], "all_meetings": True,

@@ -203,6 +203,7 @@ function meetings(signal) {
       { label: t('admin.node'), of: (room) => room.node },
       { label: t('admin.participants'), kind: 'number', of: (room) => String(room.participants) },
       { label: t('admin.tracks'), kind: 'number', of: (room) => String(room.tracks) },
+      { label: t('admin.media'), kind: 'number', of: (room) => t('admin.media-rates', { in: room.kbps_in / 1000, out: room.kbps_out / 1000 }) },
       { label: t('admin.recorded'), of: (room) => (room.recording ? t('admin.yes') : '') },
       { label: t('admin.actions'), kind: 'actions', of: (room) => end({ id: room.meeting, title: room.title }, live) },
     ],

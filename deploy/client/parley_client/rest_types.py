@@ -775,6 +775,8 @@ class LiveKitKeys(TypedDict):
 
 
 class LiveRoom(TypedDict):
+    """A live room. `kbps_in` and `kbps_out` are the media that its nodes receive and send, in kbit/s."""
+
     meeting: str
     title: str
     node: str
@@ -782,6 +784,8 @@ class LiveRoom(TypedDict):
     participants: int
     tracks: int
     recording: bool
+    kbps_in: int
+    kbps_out: int
 
 
 class LiveRooms(TypedDict):

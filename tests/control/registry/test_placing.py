@@ -22,6 +22,7 @@ from sfu.api.registration import NodeRecord, RoomLoad
 from sfu.server.registration import Registration
 from tests.control.harness import NODE_SECRET, Client, People, Server, report, serving
 from tests.control.registry.world import FakeNode
+from tests.control.test_account_security import make_admin
 from tests.control.test_leases import kinds
 from tests.support.etcd import running_etcd
 from tests.support.waiting import eventually
@@ -231,6 +232,22 @@ async def test_a_room_moves_off_a_hot_node_and_both_nodes_are_told(
     assert (await desired(host, nodes[0].rooms[0].room))["placement"]["node"] == "sfu-1"
     assert [(state.room, state.placement) for state in nodes[0].told] == [(moved, Placement(node="sfu-2", epoch=2))]
     await eventually(lambda: [state.room for state in nodes[1].told] == [moved])
+
+
+async def test_administrators_see_the_media_of_a_room_on_all_its_nodes(
+    people: People, nodes: list[FakeNode], two_nodes: ControlConfig
+) -> None:
+    host = await make_admin(people, two_nodes)
+    meeting = (await host.ok("POST", "/api/v1/meetings", {}))["id"]
+    await joined(host, meeting, **{"X-Region": "eu"})
+    await opened(host, meeting, "sfu-1", 1, 1)
+    nodes[0].rooms.append(RoomLoad(room=meeting, participants=4, weight=1.0, kbps_in=2000, kbps_out=7000))
+    nodes[1].rooms.append(RoomLoad(room=meeting, participants=1, weight=1.0, kbps_in=500, kbps_out=1500))
+    (shown,) = (await host.ok("GET", "/api/v1/stats/rooms"))["rooms"]
+    assert (shown["kbps_in"], shown["kbps_out"]) == (2500, 8500)
+    await nodes[1].kill()
+    (shown,) = (await host.ok("GET", "/api/v1/stats/rooms"))["rooms"]
+    assert (shown["kbps_in"], shown["kbps_out"]) == (2000, 7000)
 
 
 async def test_a_hot_node_whose_rooms_fit_nowhere_is_logged_once(

@@ -1158,6 +1158,8 @@ export default {
   'admin.all-meetings': 'All meetings',
   'admin.node': 'Node',
   'admin.tracks': 'Tracks',
+  'admin.media': 'Media in / out',
+  'admin.media-rates': '{in, number, ::.0} / {out, number, ::.0} Mbit/s',
   'admin.recorded': 'Recorded',
   'admin.yes': 'Yes',
   'admin.end': 'End {title} for everybody',

@@ -1168,6 +1168,8 @@ export default {
   'admin.all-meetings': '全部会议',
   'admin.node': '节点',
   'admin.tracks': '轨道',
+  'admin.media': '媒体 接收/发送',
+  'admin.media-rates': '{in, number, ::.0} / {out, number, ::.0} Mbit/s',
   'admin.recorded': '录制中',
   'admin.yes': '是',
   'admin.end': '为所有人结束“{title}”',

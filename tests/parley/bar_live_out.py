@@ -163,6 +163,7 @@ async def player(url: str, library: Path) -> AsyncIterator[Page]:
 
 
 @pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.timeout(SECONDS + 300)
 async def test_ten_minutes_without_a_dropped_picture(tmp_path: Path) -> None:
     await asyncio.to_thread(subprocess.run, [*NPM, tmp_path], check=True)
     library = tmp_path / "node_modules" / "hls.js" / "dist" / "hls.min.js"

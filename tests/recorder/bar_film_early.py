@@ -97,6 +97,7 @@ def apart(film: Path) -> tuple[float, int]:
     return max(float(np.min(np.abs(beeps - flash))) for flash in flashes[1:-1]), len(flashes)
 
 
+@pytest.mark.timeout(SECONDS + 600)
 @pytest.mark.parametrize("early", [True, False])
 async def test_the_film_is_ready_soon_after_the_end(
     config: RecorderConfig, early: bool, monkeypatch: pytest.MonkeyPatch

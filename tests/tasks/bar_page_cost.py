@@ -124,6 +124,7 @@ async def _decoded(page: Page) -> int:
     return sum(row["framesDecoded"] for row in await inbound(page))
 
 
+@pytest.mark.timeout(LASTS + 300)
 async def test_joins_and_leaves_leave_no_memory(server: RunningServer) -> None:
     async with _meeting(server) as (_, meeting), _attended(server, meeting) as (page, _):
         cdp = await page.context.new_cdp_session(page)

@@ -34,6 +34,8 @@ BUSY = (TimeoutError, ConnectionError, ConnectionClosed, AssertionError)
 """Ends of a visit on a busy machine; the page's memory is judged all the same."""
 _FIRST_LOOK = 40
 """Joins after which growth is counted: by then, code and caches are in place."""
+_EVERY_SECONDS = 1.0
+_SAID_EVERY = 300
 
 
 @contextlib.asynccontextmanager
@@ -91,7 +93,7 @@ async def _moving(page: Page) -> int:
 
 @pytest.fixture
 def server() -> Iterator[RunningServer]:
-    with running_server() as server:
+    with running_server(limit_arrivals="100000") as server:
         yield server
 
 
@@ -132,6 +134,7 @@ async def test_joins_and_leaves_leave_no_memory(server: RunningServer) -> None:
         first: dict[str, float] = {}
         joins, missed, ends = 0, 0, time.monotonic() + LASTS
         while time.monotonic() < ends:
+            next_visit = time.monotonic() + _EVERY_SECONDS
             try:
                 await _visit(server, page, meeting, joins)
             except BUSY:
@@ -139,6 +142,9 @@ async def test_joins_and_leaves_leave_no_memory(server: RunningServer) -> None:
             joins += 1
             if joins == _FIRST_LOOK:
                 first = await _kept(cdp)
+            elif joins % _SAID_EVERY == 0:
+                print(f"\n{joins} joins, {missed} failed: {await _kept(cdp)}", end="", flush=True)
+            await asyncio.sleep(max(0.0, next_visit - time.monotonic()))
         last = await _kept(cdp)
         print(f"\n{joins} joins, of which {missed} failed: {first} at the {_FIRST_LOOK}th, {last} at the end")
         assert joins > _FIRST_LOOK

@@ -6,7 +6,6 @@ version of each room is sent.
 
 import asyncio
 import logging
-import time
 from typing import NamedTuple, TypeVar
 
 import aiohttp
@@ -15,13 +14,13 @@ from prometheus_client import Counter
 
 from control.config import ControlConfig
 from control.database import UNAVAILABLE, Pool
+from control.nodes.node_outages import NodeOutages
 from control.problem import Problem, not_found
 from control.registry.membership import Registry
 from control.store import placements
 from foundation import tracing
 from foundation.background import cancel_all
 from foundation.failures import describe
-from foundation.outages import Outages
 from sfu.api.desired_state import DesiredState
 from sfu.api.placement import Placement
 from sfu.api.registration import DrainWish, NodeRecord, RoomLoad, RoomLoads, decode_record
@@ -69,7 +68,7 @@ class NodeClient:
         self._http = http
         self._latest: dict[str, DesiredState] = {}
         self._pushing: dict[str, asyncio.Task[None]] = {}
-        self._outages: dict[str, Outages] = {}
+        self._outages = NodeOutages("does not take the state of its rooms")
         self.unreachable: set[str] = set()
         """Nodes that did not answer the last request for their rooms."""
 
@@ -233,7 +232,7 @@ class NodeClient:
     async def give_up(self, node: NodeRecord, state: DesiredState) -> None:
         """Tell a node that its room has moved to another node, by sending it the new state."""
         placement = state.placement or await self.placement(state.room)
-        self._note(node, await self._put(node, msgspec.structs.replace(state, placement=placement)))
+        self._outages.note(node.node, await self._put(node, msgspec.structs.replace(state, placement=placement)))
 
     async def close(self) -> None:
         await cancel_all(self._pushing.values())
@@ -258,15 +257,10 @@ class NodeClient:
         for pause in (*_RETRY_SECONDS, None):
             failure = await self._put(node, state)
             if failure is None or pause is None:
-                self._note(node, failure)
+                self._outages.note(node.node, failure)
             if failure is None or pause is None or state.room in self._latest:
                 return
             await asyncio.sleep(pause)
-
-    def _note(self, node: NodeRecord, failure: str | None) -> None:
-        outage = self._outages.setdefault(node.node, Outages(f"node {node.node} does not take the state of its rooms"))
-        if line := outage.note(failure, time.monotonic()):
-            _log.warning("%s", line)
 
     async def _put(self, node: NodeRecord, state: DesiredState) -> str | None:
         """Return why the node has not taken a state, None if it has."""

@@ -18,6 +18,7 @@ from yarl import URL
 from control.auth import origins
 from control.http import handshakes
 from control.http.asgi import Message, Receive, Scope, Send
+from control.nodes.node_outages import NodeOutages
 from control.nodes.node_socket import NodeSocket
 from control.problem import Problem
 from control.proxy.routing import LIVEKIT_PATHS, node_for, node_of_livekit
@@ -60,6 +61,7 @@ class SignalingProxy:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._closing = asyncio.Event()
+        self._outages = NodeOutages("does not accept signaling")
 
     def close_all(self) -> None:
         """Close every session with 1012 (service restart), so that clients reconnect to another process."""
@@ -141,7 +143,7 @@ class SignalingProxy:
             _log.info("node %s refused signaling: %s", node.node, error.status)
             raise _NotOpened("refused", error.status) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            _log.warning("node %s does not accept signaling: %s", node.node, describe(error))
+            self._outages.note(node.node, describe(error))
             self._services.registry.doubt(node.node)
             reason = "node_unreachable" if self._services.registry.lives(node.node) else _NODE_LOST
             _REFUSED.labels(reason).inc()
@@ -152,6 +154,7 @@ class SignalingProxy:
     ) -> None:
         boot = upstream.boot if isinstance(upstream, NodeSocket) else ""
         self._services.registry.proved(node.node, boot)
+        self._outages.note(node.node, None)
         await send({"type": "websocket.accept"})
         with _OPEN.track_inprogress():
             await self._relay((node.node, boot), upstream, receive, send)

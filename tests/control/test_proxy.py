@@ -1,11 +1,16 @@
 """Signaling, WHIP and WHEP through control to the node of their room."""
 
 import asyncio
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
+from control.proxy import signaling
+from control.proxy.routing import node_for
 from sfu.api import session_paths
+from sfu.api.registration import NodeRecord
 from sfu.api.signaling import MAX_MESSAGE_BYTES
 from tests.control.harness import NODE_SECRET, Client, Node, People
 
@@ -38,6 +43,27 @@ async def test_a_client_that_closes_takes_the_nodes_side_along(people: People, n
         await socket.close(code=4100)
     assert node.closed_with is not None
     assert await asyncio.wait_for(node.closed_with, 30) == 1001
+
+
+async def test_a_node_that_is_away_is_logged_once_for_all_who_come_back(
+    people: People, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, answer = await joined(people)
+    url = socket_url(host, answer["signaling_url"])
+    with monkeypatch.context() as patch:
+
+        async def elsewhere(*arguments: Any, **named: Any) -> NodeRecord:
+            return msgspec.structs.replace(await node_for(*arguments, **named), signaling_url="ws://127.0.0.1:1/")
+
+        patch.setattr(signaling, "node_for", elsewhere)
+        for _ in range(3):
+            async with host.session.ws_connect(url) as socket:
+                assert (await socket.receive()).data == 1013
+    async with host.session.ws_connect(url) as socket:
+        assert await socket.receive_str() == '{"kind":"hello"}'
+    started, ended = (line for line in caplog.messages if "does not accept signaling" in line)
+    assert started.startswith("node sfu-1 does not accept signaling: Cannot connect")
+    assert ended == "node sfu-1 does not accept signaling: recovered after 0 s"
 
 
 async def test_oversized_message_ends_the_session(people: People) -> None:

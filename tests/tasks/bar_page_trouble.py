@@ -1,0 +1,150 @@
+"""Bars: how soon the page says that the sfu is frozen, and is back after parts were killed; what blur costs.
+
+    .venv/bin/pytest -s -p no:rerunfailures tests/tasks/bar_page_trouble.py
+
+Two browsers are in a call, and nobody clicks. The machine should have nothing else to do.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from parley_client import Api
+from tests.support.call import become_admin
+from tests.support.chromium import LOOPBACK_FLAG, chromium, inbound, open_page
+from tests.support.server import RunningServer, running_server
+
+pytestmark = pytest.mark.asyncio
+ROUNDS = 5
+SEEN_SECONDS = 2.0
+BACK_SECONDS = 5.0
+PAUSE_SECONDS = 4.0
+MOST_OF_A_CORE = 0.5
+SETTLES_SECONDS, WATCHED_SECONDS = 15, 15
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    with running_server() as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def _two_pages(server: RunningServer) -> AsyncIterator[tuple[Page, Page]]:
+    """Ada's and Grace's pages in a call, once each shows the other's camera."""
+    async with Api(server.url) as api:
+        await become_admin(api, server.setup_token)
+        meeting = await api.create_meeting("Monday")
+    async with chromium(flags=[LOOPBACK_FLAG], whole=True) as one, chromium(flags=[LOOPBACK_FLAG], whole=True) as two:
+        pages = [await open_page(browser, f"{server.url}/m/{meeting}") for browser in (one, two)]
+        for page, name in zip(pages, ("Ada", "Grace"), strict=True):
+            await page.get_by_label("Your name").fill(name)
+            await page.locator("#join").click()
+        for page in pages:
+            await _moves(page)
+        yield pages[0], pages[1]
+
+
+async def _decoded(page: Page) -> int:
+    return sum(row["framesDecoded"] for row in await inbound(page) if row["kind"] == "video")
+
+
+async def _moves(page: Page, seconds: float = 60) -> None:
+    """Wait until video arrives that was not there before."""
+    async with asyncio.timeout(seconds):
+        before = await _decoded(page)
+        while True:
+            await asyncio.sleep(0.05)
+            now = await _decoded(page)
+            if now > before:
+                return
+            before = min(before, now)
+
+
+async def test_a_frozen_sfu_is_seen(server: RunningServer) -> None:
+    async with _two_pages(server) as (ada, grace):
+        seen, gone = [], []
+        for _ in range(ROUNDS):
+            await asyncio.sleep(5)
+            banner = ada.get_by_text("The server is not responding")
+            with server.stopped("sfu"):
+                began = time.monotonic()
+                await expect(banner).to_be_visible(timeout=10_000)
+                seen.append(time.monotonic() - began)
+                await asyncio.sleep(max(0.0, PAUSE_SECONDS - seen[-1]))
+            began = time.monotonic()
+            await expect(banner).to_be_hidden(timeout=20_000)
+            await _moves(grace)
+            gone.append(time.monotonic() - began)
+    print(f"\nfrozen: seen after {_listed(seen)}, over {_listed(gone)} after it goes on")
+    assert statistics.median(seen) <= SEEN_SECONDS
+
+
+@pytest.mark.parametrize("parts", [("sfu",), ("control", "sfu")], ids="-".join)
+async def test_a_restarted_server_is_back(server: RunningServer, parts: tuple[str, ...]) -> None:
+    async with _two_pages(server) as (ada, grace):
+        took = []
+        for _ in range(ROUNDS):
+            await asyncio.sleep(5)
+            began = time.monotonic()
+            for part in parts:
+                os.kill(server.part_pid(part), signal.SIGKILL)
+            await asyncio.gather(*(_is_back(page) for page in (ada, grace)))
+            took.append(time.monotonic() - began)
+    print(f"\n{' and '.join(parts)} killed: both see each other again after {_listed(took)}")
+    assert statistics.median(took) <= BACK_SECONDS
+
+
+async def _is_back(page: Page) -> None:
+    """Wait until the page lost its media, and has some again."""
+    async with asyncio.timeout(60):
+        while True:
+            before = await _decoded(page)
+            await asyncio.sleep(0.2)
+            if await _decoded(page) <= before:
+                break
+        await _moves(page)
+
+
+async def test_blur_costs_half_a_core_or_is_off(server: RunningServer) -> None:
+    async with Api(server.url) as api:
+        await become_admin(api, server.setup_token)
+        meeting = await api.create_meeting("Blurred")
+    async with chromium(flags=[LOOPBACK_FLAG], whole=True) as browser:
+        page = await open_page(browser, f"{server.url}/m/{meeting}")
+        session = await browser.browser.new_browser_cdp_session()
+        await page.get_by_role("button", name="Background and effects").click()
+        await page.locator("label", has_text=re.compile("^Blur$")).click()
+        await asyncio.sleep(SETTLES_SECONDS)
+        processes = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
+        pids = [int(one["id"]) for one in processes if one["type"] == "renderer"]
+        before, began = _worker_seconds(pids), time.monotonic()
+        await asyncio.sleep(WATCHED_SECONDS)
+        share = (_worker_seconds(pids) - before) / (time.monotonic() - began)
+        said = (await page.locator(".effects-preview [role=status]").inner_text()).strip()
+    print(f"\nblur of 720p: {share:.0%} of a core; the page says {said!r}")
+    assert share <= MOST_OF_A_CORE
+
+
+def _worker_seconds(pids: list[int]) -> float:
+    """Return the CPU time of the workers of pages."""
+    ticks = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            if (task / "comm").read_text().startswith("DedicatedWorker"):
+                fields = (task / "stat").read_text().rpartition(") ")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _listed(seconds: list[float]) -> str:
+    return ", ".join(f"{one:.1f}" for one in seconds) + " s"

@@ -22,6 +22,7 @@ from control.auth import cookies
 from control.auth.access import Access
 from control.endpoint import Call, Endpoints, answer
 from control.http import zip_stream
+from control.http.limits import OFFICE
 from control.problem import Problem, forbidden, not_found
 from control.store import api_keys, audit, own_data, sessions, users
 
@@ -93,7 +94,7 @@ async def forgot_password(call: Call, body: ForgotPassword) -> Done:
 
     Several accounts may claim an unconfirmed address; each gets its own mail.
     """
-    await call.services.limits.spend("forgot-address", call.network, 20, _WINDOW)
+    await call.services.limits.spend("forgot-address", call.network, OFFICE, _WINDOW)
     await call.services.limits.spend("forgot-account", users.key(body.email), 3, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
         for user in await users.by_email(connection, body.email):
@@ -105,7 +106,7 @@ async def forgot_password(call: Call, body: ForgotPassword) -> Done:
 @endpoints.route("POST", "/api/v1/auth/reset-password", Access.PUBLIC, body=ResetPassword, answer=Done)
 async def reset_password(call: Call, body: ResetPassword) -> Done:
     """Set a new password with a token from a mail. All sessions and API keys of the account end."""
-    await call.services.limits.spend("reset", call.network, 20, _WINDOW)
+    await call.services.limits.spend("reset", call.network, OFFICE, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user, email = await account_mail.redeemed(connection, body.token, "reset")

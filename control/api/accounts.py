@@ -25,7 +25,7 @@ from control.auth.access import Access, sign_in_required
 from control.auth.principal import check_origin
 from control.database import Connection
 from control.endpoint import Call, Endpoints, answer
-from control.http.limits import Failures
+from control.http.limits import OFFICE, Failures
 from control.meetings.settings import defaults
 from control.problem import Problem, forbidden
 from control.release import release
@@ -94,7 +94,7 @@ async def register(call: Call, body: Register) -> Response:
     and a mail is sent.
     """
     config = call.services.config
-    await call.services.limits.spend("register", call.network, 30, _WINDOW)
+    await call.services.limits.spend("register", call.network, OFFICE, _WINDOW)
     if config.registration == "closed":
         raise Problem(403, "registration_closed", "Registration is closed on this server.")
     if config.registration == "domain":

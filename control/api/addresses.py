@@ -6,6 +6,7 @@ from control.api.types import Done
 from control.auth.access import Access, check_proof, sign_in_required
 from control.database import Connection
 from control.endpoint import Call, Endpoints
+from control.http.limits import OFFICE
 from control.problem import Problem
 from control.store import account_tokens, audit, users
 from control.store.users import UserRow
@@ -53,7 +54,7 @@ async def request_verification(call: Call) -> Done:
 @endpoints.route("POST", "/api/v1/auth/verify-email", Access.PUBLIC, body=VerifyEmail, answer=Done)
 async def verify_email(call: Call, body: VerifyEmail) -> Done:
     """Confirm an address with a token from a mail; a pending address takes effect."""
-    await call.services.limits.spend("verify-token", call.network, 20, _WINDOW)
+    await call.services.limits.spend("verify-token", call.network, OFFICE, _WINDOW)
     async with call.services.pool.acquire() as connection, connection.transaction():
         account, email = await account_mail.redeemed(connection, body.token, "verify")
         user = await users.by_id(connection, account)
@@ -67,7 +68,7 @@ async def verify_email(call: Call, body: VerifyEmail) -> Done:
 @endpoints.route("POST", "/api/v1/auth/undo-email", Access.PUBLIC, body=UndoEmail, answer=Done)
 async def undo_email(call: Call, body: UndoEmail) -> Done:
     """Restore an account's previous address with a new password. All sessions end."""
-    await call.services.limits.spend("undo-token", call.network, 20, _WINDOW)
+    await call.services.limits.spend("undo-token", call.network, OFFICE, _WINDOW)
     password_hash = await call.services.passwords.hash(body.password)
     async with call.services.pool.acquire() as connection, connection.transaction():
         user, email = await account_mail.redeemed(connection, body.token, "undo")

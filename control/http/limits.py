@@ -14,6 +14,8 @@ from control.problem import Problem
 
 _MAX_LOCAL = 10_000
 _SUBSCRIBER_PREFIX = 64
+OFFICE = 300
+"""What an address may do once for each person in a quarter of an hour: an office or a school is behind one address."""
 
 
 @dataclass(frozen=True, slots=True)

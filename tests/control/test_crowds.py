@@ -9,9 +9,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from control.api import accounts
 from control.config import ControlConfig, RateLimits
 from control.http.limits import network
-from tests.control.harness import Client, People, serving
+from tests.control.harness import PASSWORD, Client, People, serving
 
 CROWD = 300
 
@@ -100,6 +101,14 @@ async def test_who_was_let_in_keeps_the_ticket_while_the_room_takes_nobody(usual
     assert await usual.nobody().refused("POST", f"{base}/join", again) == (403, "locked")
     await host.ok("PUT", base, {"settings": {"lobby": True, "locked": False}})
     await usual.nobody().ok("POST", f"{base}/join", again)
+
+
+async def test_an_office_signs_up_at_once_but_not_without_end(usual: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    await asyncio.gather(*(usual.user(f"colleague-{number}") for number in range(60)))
+    monkeypatch.setattr(accounts, "OFFICE", 60)
+    body = {"username": "one-more", "password": PASSWORD, "mode": "token"}
+    refused = await usual.nobody().refused("POST", "/api/v1/auth/register", body)
+    assert refused == (429, "too_many_requests")
 
 
 @pytest.mark.parametrize(("bars", "addresses"), [({"passcode_failures": 5}, 1), ({"meeting_failures": 5}, 5)])

@@ -15,7 +15,7 @@ from control.problem import Problem
 _MAX_LOCAL = 10_000
 _SUBSCRIBER_PREFIX = 64
 OFFICE = 300
-"""What an address may do once for each person in a quarter of an hour: an office or a school is behind one address."""
+"""Actions of one address in a quarter of an hour, each of which every person in an office or a school takes once."""
 
 
 @dataclass(frozen=True, slots=True)

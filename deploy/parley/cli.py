@@ -5,6 +5,7 @@ parts that it does not run.
 """
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -56,7 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verb(name: str) -> Verb:
-    verb: Verb = importlib.import_module(f"parley.{name.replace('-', '_')}_command").main
+    """Return a verb, imported without garbage collections: they would find nothing, in a tenth of the time to start."""
+    gc.disable()
+    try:
+        verb: Verb = importlib.import_module(f"parley.{name.replace('-', '_')}_command").main
+    finally:
+        gc.enable()
     return verb
 
 

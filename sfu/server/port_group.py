@@ -19,7 +19,8 @@ from sfu.engine.sockets import bound
 from sfu.machines import port_steering
 from sfu.machines.ice.lite import FiveTuple
 from sfu.peers.shared_port import PathNews
-from sfu.server.port_share import MAX_LINE_BYTES, RESET, PortShare, decode_news, encode_news
+from sfu.server.port_messages import MAX_LINE_BYTES, RESET, decode_news, encode_news
+from sfu.server.port_share import PortShare
 
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _PROGRAM = struct.Struct("@HP")  # struct sock_fprog

@@ -9,15 +9,15 @@ from sfu.engine.contract import Datagram, Drop
 from sfu.peers.context import Context
 from sfu.peers.shared_port import SharedPort
 from sfu.server.driver import Driver
-from sfu.server.port_share import (
+from sfu.server.port_messages import (
     MAX_LINE_BYTES,
     RESET,
-    PortShare,
     decode_handed,
     decode_news,
     encode_handed,
     encode_news,
 )
+from sfu.server.port_share import PortShare
 
 _MAX_MESSAGES = 64
 _MESSAGE_BYTES = 256 * 1024

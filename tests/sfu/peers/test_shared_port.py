@@ -8,7 +8,7 @@ from sfu.engine.contract import Drop, Leftover, LeftoverKind
 from sfu.machines import port_steering
 from sfu.machines.ice.lite import FiveTuple
 from sfu.peers.shared_port import HELD_NS, MAX_HANDED, MAX_HELD, PathNews, SharedPort
-from sfu.server.port_share import Handed, decode_handed, encode_handed
+from sfu.server.port_messages import Handed, decode_handed, encode_handed
 
 HERE, THERE = FiveTuple(("192.0.2.1", 4000), 0), FiveTuple(("192.0.2.2", 4000), 0)
 

@@ -14,7 +14,7 @@ from sfu.machines import port_steering
 from sfu.machines.ice.lite import FiveTuple
 from sfu.peers.shared_port import PathNews
 from sfu.server.port_group import PortGroup
-from sfu.server.port_share import RESET, encode_news
+from sfu.server.port_messages import RESET, encode_news
 from tests.support.waiting import eventually
 
 WORKERS = 5

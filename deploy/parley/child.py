@@ -21,6 +21,7 @@ _log = logging.getLogger("parley.supervisor")
 _LONGEST_PAUSE = 10.0
 _STEADY_SECONDS = 60.0
 _LINE_LIMIT = 64 * 1024
+_WAITS = "PARLEY_WAITS"
 
 
 class ChildFailed(RuntimeError):
@@ -45,6 +46,8 @@ class Program:
     before_start: Callable[[], None] | None = None
     descriptors: tuple[int, ...] = ()
     """Open descriptors that it inherits under the same numbers."""
+    waits: bool = False
+    """True if it can be started early, and then waits for its turn (see `await_turn`)."""
 
 
 def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[str]:
@@ -52,6 +55,12 @@ def dying_with_parent(command: Sequence[str], number: signal.Signals) -> list[st
     if sys.platform != "linux":
         return list(command)
     return ["setpriv", "--pdeathsig", number.name.removeprefix("SIG"), "--", *command]
+
+
+def await_turn() -> None:
+    """Wait until the supervisor lets this process go on, if it was started early to import its modules meanwhile."""
+    if os.environ.pop(_WAITS, "") and not sys.stdin.buffer.readline():
+        sys.exit("the supervisor has ended")
 
 
 class Child:
@@ -75,6 +84,7 @@ class Child:
         self._ready_seconds = ready_seconds
         self._started = started
         self._process: asyncio.subprocess.Process | None = None
+        self._notify: _NotifySocket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_lines: list[str] = []
         self._stopping = False
@@ -83,8 +93,15 @@ class Child:
     def pid(self) -> int | None:
         return self._process.pid if self._process and self._process.returncode is None else None
 
+    async def prepare(self) -> None:
+        """Start a program that waits for its turn. Raises OSError."""
+        if self.program.waits:
+            await self._run(waits=True)
+
     async def start(self) -> None:
         """Start it, wait until it is ready, then keep it running; raises ChildFailed if it does not become ready."""
+        if self._notify is None:
+            await self._run()
         await self._launch()
         self._spawn(self._keep_running())
 
@@ -102,34 +119,48 @@ class Child:
                 _kill_session(process.pid)
                 await process.wait()
         await cancel_all(self._tasks)
+        if self._notify is not None:
+            self._notify.close()
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _launch(self) -> None:
+    async def _run(self, *, waits: bool = False) -> None:
+        """Start the process."""
         program = self.program
-        self.is_ready = False
         if program.before_start:
             await asyncio.to_thread(program.before_start)
-        with _NotifySocket(self._runtime / f"{program.name}.notify") as notify:
-            environment = inherited(os.environ) | program.environment | {"PARLEY_SUPERVISOR_PID": str(os.getpid())}
-            if program.until_ready is None:
-                environment["NOTIFY_SOCKET"] = str(notify.path)
-            self._process = await asyncio.create_subprocess_exec(
-                *program.command,
-                env=environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=program.descriptors,
-                limit=_LINE_LIMIT,
-            )
-            self._started()
-            self._spawn(self._relay_output(self._process))
-            await self._until_ready(self._process, notify)
+        self._notify = _NotifySocket(self._runtime / f"{program.name}.notify")
+        environment = inherited(os.environ) | program.environment | {"PARLEY_SUPERVISOR_PID": str(os.getpid())}
+        if program.until_ready is None:
+            environment["NOTIFY_SOCKET"] = str(self._notify.path)
+        if waits:
+            environment[_WAITS] = "1"
+        self._process = await asyncio.create_subprocess_exec(
+            *program.command,
+            env=environment,
+            stdin=asyncio.subprocess.PIPE if waits else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=program.descriptors,
+            limit=_LINE_LIMIT,
+        )
+        self._started()
+        self._spawn(self._relay_output(self._process))
+
+    async def _launch(self) -> None:
+        """Let the process begin, and wait until it is ready."""
+        process, notify = self._process, self._notify
+        assert process is not None and notify is not None
+        self.is_ready, self._notify = False, None
+        with notify:
+            if process.stdin is not None:
+                process.stdin.write(b"\n")
+                process.stdin.close()
+            await self._until_ready(process, notify)
             self.is_ready = True
 
     async def _until_ready(self, process: asyncio.subprocess.Process, notify: "_NotifySocket") -> None:
@@ -162,6 +193,7 @@ class Child:
             _log.warning("%s ended with code %s; restarting in %.1f s", self.program.name, code, delay)
             await asyncio.sleep(delay)
             try:
+                await self._run()
                 await self._launch()
             except (ChildFailed, OSError) as error:
                 _log.error("%s", error)
@@ -198,6 +230,9 @@ class _NotifySocket:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
         self.path.unlink(missing_ok=True)
 

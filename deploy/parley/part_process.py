@@ -23,6 +23,7 @@ from foundation.background import cancel_all, keep_running
 from foundation.hot_settings import LiveSettings
 from foundation.settings import Settings
 from parley import inspection_socket
+from parley.child import await_turn
 from parley.part_configs import control_url
 from parley.part_encryption import part_tls
 
@@ -59,6 +60,7 @@ def run(
     logging_setup.install(settings, name, tracing.log_fields)
     descriptors.raise_limit()
     die_with_parent()
+    await_turn()
     metrics = None if metrics_port is None else (settings["metrics_host"], metrics_port)
     with tracing.recording(settings, name):
         following = live or LiveSettings(settings, {})

@@ -105,7 +105,10 @@ async def _supervise(settings: Settings) -> int:
 
 
 async def _start_all(settings: Settings, port: PortGroup | None, children: list[Child]) -> None:
-    """Start the stores, then control, the sfu and its sinks; print a line as each becomes ready."""
+    """Start the stores, then control, the sfu and its sinks; print a line as each becomes ready.
+
+    While some become ready, the next ones import their modules already.
+    """
     runtime = settings["runtime_dir"]
 
     def record() -> None:
@@ -115,13 +118,14 @@ async def _start_all(settings: Settings, port: PortGroup | None, children: list[
         batches = _programs(settings, port)
     except PostgresUnavailable as error:
         raise CannotStart(str(error)) from error
-    for programs in batches:
-        batch = [Child(program, runtime, started=record) for program in programs]
-        children.extend(batch)
-        try:
+    turns = [[Child(program, runtime, started=record) for program in programs] for programs in batches]
+    children.extend(child for batch in turns for child in batch)
+    try:
+        for batch, following in zip(turns, [*turns[1:], []], strict=True):
+            await asyncio.gather(*(child.prepare() for child in following))
             await asyncio.gather(*(_start_one(child) for child in batch))
-        except (ChildFailed, PostgresUnavailable, OSError) as error:
-            raise CannotStart(str(error)) from error
+    except (ChildFailed, PostgresUnavailable, OSError) as error:
+        raise CannotStart(str(error)) from error
 
 
 async def _start_one(child: Child) -> None:

@@ -130,7 +130,8 @@ def program(verb: str, name: str, settings: Settings, share: PortShare | None = 
     if share is not None:
         environment[port_share.ENVIRONMENT] = port_share.encode_share(share)
     descriptors = share.descriptors if share is not None else ()
-    return Program(name, command, environment, labelled=settings["log_format"] == "text", descriptors=descriptors)
+    labelled = settings["log_format"] == "text"
+    return Program(name, command, environment, labelled=labelled, descriptors=descriptors, waits=True)
 
 
 def _of_worker(settings: Settings, number: int) -> Settings:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 FILES = sorted((DEPLOY / "compose").glob("compose*.yaml"))
 PACKAGES = {"parley", "foundation", "client", "phone", "__pycache__"}
-OTHER_VARIABLES = {"PARLEY_SUPERVISOR_PID", "PARLEY_CONFIG"}  # of the supervisor and the command line
+OTHER_VARIABLES = {"PARLEY_SUPERVISOR_PID", "PARLEY_WAITS", "PARLEY_CONFIG"}  # of the supervisor and the command line
 # Read by Compose itself, to fill in its files.
 FILLED_IN = {
     "PARLEY_PUBLIC",  # before PARLEY_PUBLIC_HOSTS

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,6 +75,44 @@ async def test_a_child_that_ignores_its_signal_is_killed(tmp_path: Path) -> None
     await child.start()
     await child.stop(0.2)
     assert child.pid is None
+
+
+WAITS = "from pathlib import Path\nfrom parley.child import await_turn\n"
+
+
+async def test_a_child_that_was_started_early_waits_for_its_turn(tmp_path: Path) -> None:
+    imported, begun = tmp_path / "imported", tmp_path / "begun"
+    code = f"{WAITS}Path({str(imported)!r}).touch()\nawait_turn()\nPath({str(begun)!r}).touch()\n{READY}signal.pause()"
+    child = Child(program(code, waits=True), tmp_path)
+    await child.prepare()
+    pid = child.pid
+    async with asyncio.timeout(30):
+        while not imported.exists():
+            await asyncio.sleep(0.01)
+    assert not begun.exists()
+    await child.start()
+    assert begun.exists() and child.pid == pid
+    os.kill(child.pid or 0, signal.SIGKILL)  # its successor need not wait
+    await until_changed(child, pid or 0)
+    while not child.is_ready:
+        await asyncio.sleep(0.01)
+    await child.stop(5)
+
+
+async def test_a_child_that_waits_can_be_stopped_and_ends_with_its_supervisor(tmp_path: Path) -> None:
+    child = Child(program(WAITS + "await_turn()", waits=True), tmp_path)
+    await child.prepare()
+    await child.stop(5)
+    assert child.pid is None
+    ended = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WAITS + "await_turn()\nprint('went on')"),
+        env=os.environ | {"PARLEY_WAITS": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    said, error = await ended.communicate()
+    assert (ended.returncode, said) == (1, b"") and b"the supervisor has ended" in error
 
 
 def delays(caplog: pytest.LogCaptureFixture) -> list[str]:

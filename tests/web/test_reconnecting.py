@@ -122,6 +122,22 @@ async def test_a_server_that_is_down_is_tried_until_it_is_back(page: Page, serve
     await until(page, "room.connection.state === 'connected'")
 
 
+async def test_a_server_that_does_not_answer_is_tried_every_two_seconds(page: Page, server: ScriptedServer) -> None:
+    """Refusing connections costs it nothing. Once it answers, the back-off begins anew."""
+    backoff = "backoff: (attempt) => { (window.attempts ??= []).push(attempt); return 10; }, resumeMs: 0"
+    session = await joined(page, server, backoff)
+    server.answers["POST", "/meetings/m1/join"] = (503, {"code": "unavailable", "detail": "Starting."})
+    await page.route("**/meetings/m1/join", lambda route: route.abort())
+    await session.socket.close(1012)
+    await until(page, "window.attempts?.length > 7")
+    await page.unroute("**/meetings/m1/join")
+    await until(page, "attempts.at(-1) > 3")
+    attempts = await page.evaluate("attempts")
+    again = attempts.index(0, 1)
+    assert attempts[:4] == [0, 1, 2, 3] and set(attempts[4:again]) == {3}
+    assert attempts[again : again + 5] == [0, 1, 2, 3, 4]
+
+
 async def test_retry_now_cuts_a_wait_short(page: Page, server: ScriptedServer) -> None:
     session = await joined(page, server, "backoff: () => 600000")
     await session.socket.close(1012)

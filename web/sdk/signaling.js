@@ -30,6 +30,10 @@ const OPEN_MS = 10_000;
 const HELD_MS = 3_000;
 /** Attempts before the first room-info; later ones never run out. */
 const FIRST_JOIN_ATTEMPTS = 4;
+/** The back-off while nothing answers stays at this attempt: a server that restarts is back soon, and refusing costs it nothing. */
+const SILENT_ATTEMPT = 3;
+/** Statuses of a gateway whose server does not answer. */
+const NOT_THERE = new Set([502, 504]);
 /** Admissions refused in a row before a refusal is believed. */
 const REFUSED_ADMISSIONS = 3;
 
@@ -181,12 +185,16 @@ export class Signaling extends Emitter {
   }
 
   async #run() {
+    let isSilent = false;
     for (let attempt = 0; !this.#closed; attempt += 1) {
       this.#emitState({ state: 'connecting' });
       const failure = await this.#attend();
       if (this.#closed) return;
-      // A connection that lasted earns an immediate retry. So does a refused resume, since a rejoin differs.
-      if (failure.held || failure.resumeRefused) attempt = 0;
+      // A connection that lasted earns an immediate retry. So does a refused resume, since a rejoin differs, and a server that
+      // answers again.
+      if (failure.held || failure.resumeRefused || (isSilent && failure.answered)) attempt = 0;
+      isSilent = !failure.answered;
+      if (isSilent) attempt = Math.min(attempt, SILENT_ATTEMPT);
       const spent = !this.#everJoined && (failure.refused || attempt + 1 >= FIRST_JOIN_ATTEMPTS);
       if (FINAL_CODES.has(failure.code) || failure.final || spent) {
         this.#end(failure.code, failure.reason);
@@ -199,7 +207,7 @@ export class Signaling extends Emitter {
   /** Run one connection, from opening to close. */
   async #attend() {
     const failure = {
-      joined: false, held: false, final: false, refused: false, resumeRefused: false, code: 'connection_lost', reason: '',
+      answered: false, joined: false, held: false, final: false, refused: false, resumeRefused: false, code: 'connection_lost', reason: '',
     };
     const resuming = this.#resume !== '' && performance.now() - this.#lostAt < this.#resumeMs;
     let credential;
@@ -241,6 +249,7 @@ export class Signaling extends Emitter {
 
   /** @param {any} failure @param {any} error */
   #admissionFailure(failure, error) {
+    failure.answered = error.status !== undefined && !NOT_THERE.has(error.status);
     failure.code = error.code ?? 'unreachable';
     failure.reason = error.message ?? String(error);
     failure.refused = true;
@@ -255,11 +264,12 @@ export class Signaling extends Emitter {
    */
   #converse(credential, early) {
     return new Promise((resolve) => {
-      const outcome = { joined: false, refused: false, code: 'connection_lost', reason: 'The connection was lost.' };
+      const outcome = { answered: false, joined: false, refused: false, code: 'connection_lost', reason: 'The connection was lost.' };
       const socket = new RacingSocket(new URL(this.#url, globalThis.location?.href), this.#door, early);
       this.#socket = socket;
       const opening = setTimeout(() => this.#drop(socket), OPEN_MS);
       socket.addEventListener('open', () => {
+        outcome.answered = true;
         socket.send(JSON.stringify({ kind: 'join', v: VERSION, client: this.#client, ...credential }));
       });
       socket.addEventListener('message', (/** @type {any} a MessageEvent */ event) => {

@@ -1,6 +1,7 @@
 """Object stores: the same tests for a directory and for a real S3 server."""
 
 import hashlib
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -82,6 +83,9 @@ def test_files_go_in_and_come_out(store: ObjectStore, tmp_path: Path, move: bool
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.skipif(
+    os.environ.get("PARLEY_TEST_S3") == "versitygw", reason="versitygw takes the request and does not encrypt"
+)
 def test_the_store_is_asked_to_encrypt(s3: S3Server, tmp_path: Path) -> None:
     store = S3Store(replace(s3.config, encryption="sse-s3"), f"{secrets.token_hex(6)}/")
     (tmp_path / "large").write_bytes(LARGE)

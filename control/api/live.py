@@ -77,14 +77,8 @@ async def list_live_rooms(call: Call, query: LiveRoomQuery) -> LiveRooms:
         rows = await visits.live_rooms(connection, window, query.search)
     page, following = page_of(rows, query, "meeting_id")
     rates = await call.services.nodes.room_rates()
-    return LiveRooms(
-        rooms=[
-            LiveRoom.from_row(row, meeting=row.meeting_id, kbps_in=rate.kbps_in, kbps_out=rate.kbps_out)
-            for row in page
-            for rate in [rates.get(row.meeting_id, RoomRate())]
-        ],
-        next=following,
-    )
+    live = [_live_room(row, rates.get(row.meeting_id, RoomRate())) for row in page]
+    return LiveRooms(rooms=live, next=following)
 
 
 @endpoints.route("GET", "/api/v1/webrtc/room/<meeting>/peers", Access.PARTICIPANT, query=PresentQuery, answer=Peers)
@@ -142,6 +136,10 @@ async def _peer(connection: Connection, person: ParticipantRow) -> Peer:
         participant=public_participant(person),
         tracks=[LiveTrack.from_row(row) for row in tracks],
     )
+
+
+def _live_room(row: LiveRoomRow, rate: RoomRate) -> LiveRoom:
+    return LiveRoom.from_row(row, meeting=row.meeting_id, kbps_in=rate.kbps_in, kbps_out=rate.kbps_out)
 
 
 def _visit(row: VisitRow) -> Visit:

@@ -25,13 +25,14 @@ async def run(services: Services) -> None:
     """Check whenever a node appears or disappears, and every two seconds, until cancelled."""
     await asyncio.sleep(services.registry.lease_seconds)
     while True:
+        change = services.registry.change()  # a node may be lost during a look
         try:
             await rescue(services)
         except UNAVAILABLE as error:
             database_outage.note(error)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
-                await services.registry.change()
+                await change.wait()
 
 
 async def rescue(services: Services) -> None:

@@ -26,6 +26,7 @@ async def recall(services: Services) -> None:
 async def run(services: Services) -> None:
     """Store the living nodes whenever one appears, and once a minute, until cancelled."""
     while True:
+        change = services.registry.change()  # a node may appear while the others are written
         try:
             async with services.pool.acquire() as connection:
                 await node_addresses.remember(connection, services.registry.living().values())
@@ -33,4 +34,4 @@ async def run(services: Services) -> None:
             database_outage.note(error)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REMEMBER_SECONDS):
-                await services.registry.change()
+                await change.wait()

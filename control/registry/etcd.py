@@ -52,7 +52,14 @@ class EtcdRegistry(Registry):
         await self._etcd.close()
 
     async def trouble(self) -> str | None:
-        return self._outage.reason or None
+        """Return why etcd is unusable. It is asked, because a frozen one only stops sending changes."""
+        if self._outage.reason:
+            return self._outage.reason
+        try:
+            await self._etcd.check(NODES_PREFIX)
+        except EtcdUnavailable as error:
+            return describe(error)
+        return None
 
     def held(self) -> Mapping[str, NodeRecord]:
         return {name: self._known[name] for name in sorted(self._living | self._unproven.keys())}

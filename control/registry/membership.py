@@ -77,9 +77,9 @@ class Registry(ABC):
     def lives(self, name: str) -> bool:
         return name in self._living
 
-    async def change(self) -> None:
-        """Wait until a node appears, disappears or restarts."""
-        await self._changed.wait()
+    def change(self) -> asyncio.Event:
+        """Return an event that is set when the next node appears, disappears or restarts."""
+        return self._changed
 
     async def gone(self, name: str, boot: str = "") -> None:
         """Wait until a node is lost, or its process is no longer `boot`, by default the current one.

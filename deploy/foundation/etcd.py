@@ -24,7 +24,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
 # A member without a quorum answers such a request only when it times out, which is too late for a starting process.
 _QUORUM_PATIENCE = aiohttp.ClientTimeout(total=1, connect=1)
 # A watch without changes is reopened after this time, because its connection may be dead unnoticed.
-_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=30)
+_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=10)
 _CLOSING_LOOKS = 100  # at intervals of 10 ms: the loop closes such a connection in its next turns
 _MAX_LINE = 8 * 1024 * 1024
 _UNAUTHENTICATED = 401  # also: the token has expired
@@ -124,6 +124,10 @@ class Etcd:
             answer, stale = await self._call("/v3/kv/range", {**_range(prefix), "serializable": True}), True
         found = {_decode(one["key"]).decode(): _decode(one.get("value", "")) for one in answer.get("kvs", [])}
         return Listing(found, int(answer["header"]["revision"]), stale)
+
+    async def check(self, prefix: str) -> None:
+        """Read with a quorum, below a prefix, and discard the result."""
+        await self._call("/v3/kv/range", {**_range(prefix), "count_only": True}, _QUORUM_PATIENCE)
 
     async def watch(self, prefix: str, revision: int) -> AsyncIterator[Change]:
         """Yield the changes under `prefix` after `revision`; raises EtcdUnavailable if the watch fails.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from parley_client import Api, ApiError, Publication, Room
@@ -44,9 +44,9 @@ async def call(api: Api, meeting: str, *, verify_tls: bool = True) -> AsyncItera
             await asyncio.gather(sending, return_exceptions=True)
 
 
-async def send(camera: Publication, microphone: Publication) -> None:
-    """Send sound and pictures until cancelled."""
-    frames = encode(Codec.VP8)
+async def send(camera: Publication, microphone: Publication, pictures: Sequence[tuple[bytes, bool]] = ()) -> None:
+    """Send sound and encoded pictures, in a loop from each keyframe that is asked for, until cancelled."""
+    frames = pictures or encode(Codec.VP8)
     position = answered = 0
     for number in range(1_000_000):
         microphone.send_frame(b"\x78" + bytes(80), number * 960, keyframe=True)

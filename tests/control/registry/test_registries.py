@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
 
+from control.readiness import Check, Readiness, Standing
 from foundation.etcd import EtcdConfig
 from tests.control.registry.world import FakeNode, World, etcd_world, static_world
 from tests.support.etcd import RunningEtcd, running_etcd
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +186,25 @@ async def test_a_lapsed_lease_alone_loses_no_node(etcd: RunningEtcd) -> None:
         assert world.registry.lives("c")
         await node.kill()
         await world.until(lambda: not world.registry.lives("c"))
+
+
+async def test_a_frozen_etcd_is_told_at_once() -> None:
+    """Its watch only falls silent, as it does while nothing changes."""
+    with running_etcd() as short:
+        async with etcd_world(EtcdConfig(urls=(short.url,))) as world:
+            assert await world.registry.trouble() is None
+            short.process.send_signal(signal.SIGSTOP)
+            readiness = Readiness(Check("etcd", world.registry.trouble))
+            try:
+                assert await readiness.look() == Standing("degraded", {"etcd": "does not answer in time"})
+            finally:
+                short.process.send_signal(signal.SIGCONT)
+                await readiness.close()
+            await eventually(partial(is_well, world))
+
+
+async def is_well(world: World) -> bool:
+    return await world.registry.trouble() is None
 
 
 async def test_nodes_stay_known_while_etcd_is_away() -> None:

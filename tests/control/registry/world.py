@@ -97,7 +97,7 @@ class _World:
             while not condition():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.1):
-                        await self.registry.change()
+                        await self.registry.change().wait()
 
     async def refuted(self, node: str) -> None:
         """Wait until a node is probed and does not answer, since a recent answer still counts."""

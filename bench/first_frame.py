@@ -7,7 +7,11 @@ pictures are encoded beforehand: its encoder would have a machine of its own, an
 
 import asyncio
 import statistics
+from fractions import Fraction
 
+import av
+import numpy as np
+from PIL import Image
 from playwright.async_api import Page
 
 from bench.report import Report, progress
@@ -16,7 +20,6 @@ from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.support.call import become_admin, send
 from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, open_page
-from tests.support.encoders import encode
 from tests.support.server import running_server
 
 BAR_MS = 350
@@ -59,11 +62,25 @@ async def _measure(url: str, setup_token: str, joins: int) -> list[float]:
         sender = await admin.join(meeting, "Sender")
         async with Room(admin.signaling_url(sender), token=sender.token) as room:
             camera, microphone = await room.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
-            sending = asyncio.create_task(send(camera, microphone, encode(Codec.VP8, 60, 1280, 720, keyframe_every=60)))
+            sending = asyncio.create_task(send(camera, microphone, _pictures()))
             try:
                 return [await _join(browser, address, number) for number in progress(range(joins), "joining")]
             finally:
                 sending.cancel()
+
+
+def _pictures() -> tuple[tuple[bytes, bool], ...]:
+    """Return encoded pictures of 720p that drift, the first one a keyframe of about 30 KB, as of a calm camera."""
+    rough = np.random.default_rng(1).integers(40, 220, (20, 64), np.uint8)
+    wide = np.asarray(Image.fromarray(rough).resize((2560, 720), Image.Resampling.BICUBIC))
+    context = av.CodecContext.create("libvpx", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.bit_rate = 1280, 720, "yuv420p", 1_500_000
+    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "g": "1000"}
+    drifting = (np.ascontiguousarray(wide[:, 4 * step : 4 * step + 1280]) for step in range(250))
+    packets = [packet for luma in drifting for packet in context.encode(av.VideoFrame.from_ndarray(luma, "gray8"))]
+    return tuple((bytes(packet), packet.is_keyframe) for packet in packets)
 
 
 async def _open(browser: Chromium, address: str, name: str) -> Page:

@@ -26,6 +26,8 @@ from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.asyncio
 ROUNDS = 5
+KILLS = 2
+"""The kills of a part within a minute: before a further one is started again, the supervisor waits for a second."""
 SEEN_SECONDS = 2.0
 BACK_SECONDS = 5.0
 PAUSE_SECONDS = 4.0
@@ -91,10 +93,10 @@ async def test_a_frozen_sfu_is_seen(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("parts", [("sfu",), ("control", "sfu")], ids="-".join)
-async def test_a_restarted_server_is_back(server: RunningServer, parts: tuple[str, ...]) -> None:
+async def test_parts_that_were_killed_are_back(server: RunningServer, parts: tuple[str, ...]) -> None:
     async with _two_pages(server) as (ada, grace):
         took = []
-        for _ in range(ROUNDS):
+        for _ in range(KILLS):
             await asyncio.sleep(5)
             began = time.monotonic()
             for part in parts:
@@ -102,7 +104,7 @@ async def test_a_restarted_server_is_back(server: RunningServer, parts: tuple[st
             await asyncio.gather(*(_is_back(page) for page in (ada, grace)))
             took.append(time.monotonic() - began)
     print(f"\n{' and '.join(parts)} killed: both see each other again after {_listed(took)}")
-    assert statistics.median(took) <= BACK_SECONDS
+    assert max(took) <= BACK_SECONDS
 
 
 async def test_a_whole_server_restarted_is_back(tmp_path: Path) -> None:
@@ -117,13 +119,13 @@ async def test_a_whole_server_restarted_is_back(tmp_path: Path) -> None:
         for _ in range(ROUNDS):
             began = time.monotonic()
             again = running_server(from_nothing=True, **settings)
-            await asyncio.to_thread(again.__enter__)
-            up = time.monotonic() - began
+            starting = asyncio.create_task(asyncio.to_thread(again.__enter__))
             await asyncio.gather(_moves(ada), _moves(grace))
             took.append(time.monotonic() - began)
-            print(f"\nup after {up:.1f} s, both see each other after {took[-1]:.1f} s", end="")
+            await starting
             await asyncio.sleep(5)
             await asyncio.to_thread(again.__exit__, None, None, None)
+    print(f"\nall restarted: both see each other again after {_listed(took)}")
     assert statistics.median(took) <= BACK_SECONDS
 
 

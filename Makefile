@@ -4,7 +4,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
 # Test files run side by side: most of them wait for servers and browsers.
-WORKERS ?= 3
+WORKERS ?= 4
 # What an installation is made from; the compiled engine is built along with it.
 SOURCES = pyproject.toml deploy/constraints.txt deploy/client/pyproject.toml sfu/engine/compiled.pyx $(wildcard sfu/engine/native/*)
 

@@ -44,7 +44,7 @@ def film_worker(server: RunningServer, directory: Path) -> Iterator[None]:
     """Run a worker as on another machine: it has the recorder's settings, but neither its files nor an sfu."""
     entries = Path(f"/proc/{server.part_pid('recorder')}/environ").read_text().split("\0")
     environment = dict(entry.split("=", 1) for entry in entries if entry)
-    for name in ("PARLEY_SUPERVISOR_PID", "NOTIFY_SOCKET"):
+    for name in ("PARLEY_SUPERVISOR_PID", "PARLEY_WAITS", "NOTIFY_SOCKET"):
         environment.pop(name, None)
     environment |= {"PARLEY_RECORDINGS_DIR": str(directory), "PARLEY_FILMS_AT_ONCE": "1", "PARLEY_RECORDER_PORT": "0"}
     process = subprocess.Popen([sys.executable, "-m", "parley", "film-worker"], env=environment)

@@ -119,8 +119,12 @@ class Child:
                 _kill_session(process.pid)
                 await process.wait()
         await cancel_all(self._tasks)
+        self._forget_notify()
+
+    def _forget_notify(self) -> None:
         if self._notify is not None:
             self._notify.close()
+        self._notify = None
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -138,16 +142,20 @@ class Child:
             environment["NOTIFY_SOCKET"] = str(self._notify.path)
         if waits:
             environment[_WAITS] = "1"
-        self._process = await asyncio.create_subprocess_exec(
-            *program.command,
-            env=environment,
-            stdin=asyncio.subprocess.PIPE if waits else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=program.descriptors,
-            limit=_LINE_LIMIT,
-        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *program.command,
+                env=environment,
+                stdin=asyncio.subprocess.PIPE if waits else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=program.descriptors,
+                limit=_LINE_LIMIT,
+            )
+        except OSError:
+            self._forget_notify()
+            raise
         self._started()
         self._spawn(self._relay_output(self._process))
 

@@ -15,6 +15,7 @@ from inference.main import Inference
 from sfu.api.sink_records import CaptionRecord
 from tests.inference.conftest import fetched_models
 from tests.inference.material import Sfu, opus_packets, prompts, silence, track_opened
+from tests.support.cpu_time import cpu_seconds
 
 SPEAKERS = 4
 _LAST_SECONDS = 4
@@ -60,10 +61,10 @@ async def _measure(seconds: float) -> tuple[list[float], list[float], float]:
         workers = [pid for pid in (inference.decoder_pid, inference.recogniser_pid) if pid is not None]
         for pid in workers:
             _hold_to_one_core(pid)
-        before = sum(map(_cpu_seconds, workers))
+        before = sum(cpu_seconds(Path(f"/proc/{pid}")) for pid in workers)
         with passing("speaking", seconds + _LAST_SECONDS):
             zero = await _talk(sfu, seconds)
-        used = sum(map(_cpu_seconds, workers)) - before
+        used = sum(cpu_seconds(Path(f"/proc/{pid}")) for pid in workers) - before
         for task in (running, serving):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -79,11 +80,6 @@ async def _measure(seconds: float) -> tuple[list[float], list[float], float]:
 def _hold_to_one_core(pid: int) -> None:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), {max(os.sched_getaffinity(0))})
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run(*, quick: bool, minutes: float | None = None) -> Report:

@@ -30,6 +30,7 @@ from control.identity import keys
 from control.identity.tokens import Tokens
 from control.store import sessions, users
 from parley.embedded_postgres import EmbeddedPostgres
+from tests.support.cpu_time import cpu_seconds
 
 MEETINGS = 10_000
 USERS = 100
@@ -83,10 +84,11 @@ async def _measure(seconds: float, cores: set[int]) -> Report:
             await _fill(cluster.dsn)
             await _offer(address, tokens, 1.0, RATE // 3, _Figures())
             figures = _Figures()
-            before, waited, begun = _cpu_seconds(pid), _waited_seconds(pid), time.monotonic()
+            process = Path(f"/proc/{pid}")
+            before, waited, begun = cpu_seconds(process), _waited_seconds(pid), time.monotonic()
             with passing("asking", seconds):
                 await _offer(address, tokens, seconds, RATE, figures)
-            cpu, waited, took = _cpu_seconds(pid) - before, _waited_seconds(pid) - waited, time.monotonic() - begun
+            cpu, waited, took = cpu_seconds(process) - before, _waited_seconds(pid) - waited, time.monotonic() - begun
     assert not figures.failed, f"{figures.failed} requests were refused"
     case = f"{RATE}/s, {PAGE} of {MEETINGS} meetings, {USERS} users"
     report.at_least(case, "answered", figures.answered / took, "1/s", RATE * 0.99)
@@ -202,9 +204,3 @@ def _p99(values: list[float]) -> float:
 def _waited_seconds(pid: int) -> float:
     """Return the time for which a process's first thread, which runs the loop, was ready while others ran."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used, including the kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

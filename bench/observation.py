@@ -5,7 +5,6 @@ one that traces to a collector and one that does not. Only control's process tim
 """
 
 import asyncio
-import os
 import statistics
 import time
 import urllib.request
@@ -16,10 +15,10 @@ from bench.report import Report, progress
 from parley_client import Api
 from sfu.formats.codecs import Codec
 from tests.support.call import become_admin
+from tests.support.cpu_time import cpu_seconds
 from tests.support.otlp import running_trace_receiver
 from tests.support.server import RunningServer, running_server
 
-_TICK = os.sysconf("SC_CLK_TCK")
 _SCRAPES = 20
 _SERVER = {"inference": "false", "https_port": "-1", "requests_per_minute": "1000000"}
 
@@ -73,13 +72,8 @@ async def _tracing(report: Report, *, blocks: int, requests: int) -> None:
 
 async def _cost(api: Api, server: RunningServer, requests: int) -> float:
     """Return the CPU seconds of control for that many requests."""
-    stat = Path(f"/proc/{server.part_pid('control')}/stat")
-    before = _cpu(stat)
+    process = Path(f"/proc/{server.part_pid('control')}")
+    before = cpu_seconds(process)
     for _ in range(requests):
         await api.request("GET", "/meetings")
-    return _cpu(stat) - before
-
-
-def _cpu(stat: Path) -> float:
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+    return cpu_seconds(process) - before

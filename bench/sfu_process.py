@@ -34,10 +34,10 @@ from sfu.api.facts import decode_batch
 from sfu.api.join_token import AUDIENCE, Grants, JoinClaims
 from sfu.server import port_share
 from sfu.server.port_share import PortShare
+from tests.support.cpu_time import cpu_times
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-_TICK = os.sysconf("SC_CLK_TCK")
 _LISTENER_ONLY = Grants(publish=())
 _WARNING = re.compile(r"^\S+ \S+ ((?:WARNING|ERROR|CRITICAL) .*|\w*(?:Error|Exception)\b.*)$", re.MULTILINE)
 _WARNINGS = 10
@@ -134,8 +134,7 @@ class Process:
 
     def cpu_times(self) -> tuple[float, float]:
         """Return (user time, system time) of all threads so far, in seconds."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) / _TICK, int(fields[12]) / _TICK
+        return cpu_times(Path(f"/proc/{self.pid}"))
 
     def resident_bytes(self) -> int:
         """Return the resident memory."""

@@ -121,3 +121,8 @@ async def inbound(page: Page) -> list[dict[str, Any]]:
     """Return the statistics of every incoming stream of the page."""
     rows: list[dict[str, Any]] = json.loads(await page.evaluate("inboundStreams().then(JSON.stringify)"))
     return rows
+
+
+async def frames_decoded(page: Page) -> int:
+    """Return the pictures that the page has decoded of its incoming streams."""
+    return sum(row["framesDecoded"] for row in await inbound(page))

@@ -17,7 +17,8 @@ from websockets.exceptions import ConnectionClosed
 
 from parley_client import Api, Room
 from tests.support.call import become_admin, received, speaking
-from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, inbound, open_page
+from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, frames_decoded, inbound, open_page
+from tests.support.cpu_time import cpu_seconds
 from tests.support.crowd import crowd
 from tests.support.server import RunningServer, running_server
 
@@ -68,8 +69,7 @@ async def _busiest_renderer(browser: Chromium) -> int:
 
 def _main_thread_seconds(pid: int) -> float:
     """The CPU time of a process's first thread, in which a page's scripts, styles and layouts run."""
-    fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return cpu_seconds(Path(f"/proc/{pid}/task/{pid}"))
 
 
 async def _tokens(server: RunningServer, meeting: str) -> list[str]:
@@ -108,10 +108,10 @@ async def test_49_tiles_leave_the_main_thread_free(server: RunningServer) -> Non
             cdp = await page.context.new_cdp_session(page)
             await cdp.send("Performance.enable")
             began, busy = time.monotonic(), _main_thread_seconds(pid)
-            before, decoded = (await _measures(cdp))["LayoutCount"], await _decoded(page)
+            before, decoded = (await _measures(cdp))["LayoutCount"], await frames_decoded(page)
             await asyncio.sleep(WATCHED_SECONDS)
             busy, seconds = _main_thread_seconds(pid) - busy, time.monotonic() - began
-            layouts, decoded = (await _measures(cdp))["LayoutCount"] - before, await _decoded(page) - decoded
+            layouts, decoded = (await _measures(cdp))["LayoutCount"] - before, await frames_decoded(page) - decoded
             if pictures := os.environ.get("PARLEY_PICTURES"):
                 await page.screenshot(path=f"{pictures}/49-tiles.png")
     print(
@@ -120,10 +120,6 @@ async def test_49_tiles_leave_the_main_thread_free(server: RunningServer) -> Non
     assert decoded / seconds > OTHERS * 5
     assert busy / seconds <= MOST_OF_THE_MAIN_THREAD
     assert layouts / seconds <= MOST_LAYOUTS_A_SECOND
-
-
-async def _decoded(page: Page) -> int:
-    return sum(row["framesDecoded"] for row in await inbound(page))
 
 
 @pytest.mark.timeout(LASTS + 300)

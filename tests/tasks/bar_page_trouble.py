@@ -21,7 +21,8 @@ from playwright.async_api import Page, expect
 from parley.network import allocate_port
 from parley_client import Api
 from tests.support.call import become_admin
-from tests.support.chromium import LOOPBACK_FLAG, chromium, inbound, open_page
+from tests.support.chromium import LOOPBACK_FLAG, chromium, frames_decoded, open_page
+from tests.support.cpu_time import cpu_seconds
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.asyncio
@@ -57,17 +58,13 @@ async def _two_pages(server: RunningServer) -> AsyncIterator[tuple[Page, Page]]:
         yield pages[0], pages[1]
 
 
-async def _decoded(page: Page) -> int:
-    return sum(row["framesDecoded"] for row in await inbound(page) if row["kind"] == "video")
-
-
 async def _moves(page: Page, seconds: float = 60) -> None:
     """Wait until video arrives that was not there before."""
     async with asyncio.timeout(seconds):
-        before = await _decoded(page)
+        before = await frames_decoded(page)
         while True:
             await asyncio.sleep(0.05)
-            now = await _decoded(page)
+            now = await frames_decoded(page)
             if now > before:
                 return
             before = min(before, now)
@@ -133,9 +130,9 @@ async def _is_back(page: Page) -> None:
     """Wait until the page lost its media, and has some again."""
     async with asyncio.timeout(60):
         while True:
-            before = await _decoded(page)
+            before = await frames_decoded(page)
             await asyncio.sleep(0.2)
-            if await _decoded(page) <= before:
+            if await frames_decoded(page) <= before:
                 break
         await _moves(page)
 
@@ -162,13 +159,8 @@ async def test_blur_costs_half_a_core_or_is_off(server: RunningServer) -> None:
 
 def _worker_seconds(pids: list[int]) -> float:
     """Return the CPU time of the workers of pages."""
-    ticks = 0
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            if (task / "comm").read_text().startswith("DedicatedWorker"):
-                fields = (task / "stat").read_text().rpartition(") ")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    threads = (thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir())
+    return sum(cpu_seconds(one) for one in threads if (one / "comm").read_text().startswith("DedicatedWorker"))
 
 
 def _listed(seconds: list[float]) -> str:

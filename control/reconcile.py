@@ -90,15 +90,17 @@ class Leases:
         services.nodes.unreachable &= set(services.nodes.names())
         for node in services.nodes.names():
             live = await services.nodes.live_rooms(node)
+            if live is None:  # noted before the database is asked, which may be away
+                services.nodes.unreachable.add(node)
+            else:
+                services.nodes.unreachable.discard(node)
             async with services.pool.acquire() as connection:
                 known = {room.meeting_id for room in await rooms.live_on(connection, node)}
             if live is None:
                 since = self._silent_since.setdefault(node, now)
-                services.nodes.unreachable.add(node)
                 lost = known if now - since >= _LEASE_SECONDS else set()
             else:
                 self._silent_since.pop(node, None)
-                services.nodes.unreachable.discard(node)
                 missing |= known - live
                 lost = (known - live) & self._missing
             await for_each("leases of rooms", sorted(lost), functools.partial(_close, services))

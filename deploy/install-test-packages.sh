@@ -4,7 +4,7 @@ set -eu
 
 packages="chromium chromium-headless-shell firefox-esr redis-server iproute2 nftables gcc libc6-dev libssl-dev libopus0
  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
- nginx coturn etcd-server prometheus prometheus-alertmanager
+ nginx coturn etcd-server pgbouncer prometheus prometheus-alertmanager
  asterisk-core-sounds-en asterisk-core-sounds-en-g722 fonts-dejavu-core
  asterisk-core-sounds-es asterisk-core-sounds-es-g722 asterisk-core-sounds-fr asterisk-core-sounds-fr-g722
  asterisk-core-sounds-it asterisk-core-sounds-it-g722

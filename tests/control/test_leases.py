@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from unittest import mock
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from control.config import ControlConfig
@@ -69,6 +71,21 @@ async def test_a_silent_node_keeps_its_rooms_for_the_lease(people: People, node:
     assert (await host.ok("GET", f"/api/v1/meetings/{meeting}/room"))["live"] is True
     await leases.check(services, 131)
     assert (await host.ok("GET", f"/api/v1/meetings/{meeting}/room"))["live"] is False
+
+
+async def test_a_node_that_answers_is_not_called_silent_while_the_database_is_away(
+    people: People, node: Node, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await people.user("ada")
+    leases = Leases()
+    node.live = None
+    await leases.check(services, 0)
+    assert services.nodes.unreachable == {"sfu-1"}
+    node.live = []
+    monkeypatch.setattr(services.pool, "acquire", mock.Mock(side_effect=TimeoutError))
+    with pytest.raises(TimeoutError):
+        await leases.check(services, 5)
+    assert not services.nodes.unreachable
 
 
 async def test_a_recording_to_which_nobody_ever_comes_ends_as_empty(

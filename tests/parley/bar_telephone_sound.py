@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 
 from parley.network import allocate_port
-from parley_client import Api, Publication, Room
-from parley_client.media import AudioSender, Decoder
+from parley_client import Api, Room
+from parley_client.media import Decoder
 from tests.support import spoken_notice
 from tests.support.call import become_admin
 from tests.support.server import running_server
+from tests.support.speaking import speaking
 from tests.support.waiting import eventually
 
 SPEECH = Path("/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0880.wav")
@@ -139,7 +140,7 @@ async def test_speech_is_the_same_at_the_other_end(codec: str, tmp_path: Path) -
             joined = await host.join(meeting, "Host")
             async with Room(host.signaling_url(joined), token=joined.token) as room:
                 (microphone,) = await room.publish(("microphone", "opus"))
-                async with _saying(microphone):
+                async with speaking(microphone, _at(samples_of(SPEECH), WIDE, ROOM_RATE).astype(np.int16)):
                     await _dial_in(host, meeting, room, phone, port)
                     await _measure(room, phone, codec, "in")
                     await _hold(room, phone)
@@ -247,31 +248,6 @@ async def _heard_in_room(room: Room, track: str, seconds: float) -> np.ndarray[A
                 if sum(map(len, heard)) >= seconds * ROOM_RATE:
                     break
     return np.concatenate(heard)
-
-
-@contextlib.asynccontextmanager
-async def _saying(microphone: Publication) -> AsyncIterator[None]:
-    """Say the speech again and again."""
-    speech = _at(samples_of(SPEECH), WIDE, ROOM_RATE).astype(np.int16)
-
-    async def send() -> None:
-        sender, loop = AudioSender(microphone), asyncio.get_running_loop()
-        due, said = loop.time(), 0
-        while True:
-            if said + 960 > len(speech):
-                said = 0
-            frame = av.AudioFrame.from_ndarray(speech[said : said + 960][None], format="s16", layout="mono")
-            frame.sample_rate = ROOM_RATE
-            sender.send(frame)
-            due, said = due + 0.02, said + 960
-            await asyncio.sleep(max(0.0, due - loop.time()))
-
-    sending = asyncio.create_task(send())
-    try:
-        yield
-    finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_the_notice_of_recording_is_heard(tmp_path: Path) -> None:

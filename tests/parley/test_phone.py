@@ -4,8 +4,6 @@ An application does the same by LiveKit's SIP service.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 
 import av
 import numpy as np
@@ -14,15 +12,17 @@ from livekit import api
 from livekit.protocol import models
 
 from parley.network import allocate_port
-from parley_client import Api, Publication, Room
-from parley_client.media import AudioSender, Decoder
+from parley_client import Api, Room
+from parley_client.media import Decoder
 from tests.phone.scripted_phone import ScriptedPhone, scripted_phone
 from tests.support.call import become_admin
 from tests.support.livekit_client import KEY, KEYS, SECRET
 from tests.support.server import running_server
+from tests.support.speaking import speaking
 from tests.support.waiting import eventually
 
 SAID, HEARD = 700.0, 1100.0
+TONE = (9000 * np.sin(2 * np.pi * HEARD * np.arange(48_000) / 48_000)).astype(np.int16)
 
 
 async def test_a_telephone_takes_part() -> None:
@@ -45,7 +45,7 @@ async def test_a_telephone_takes_part() -> None:
                 joined = await host.join(meeting, "Host")
                 async with Room(host.signaling_url(joined), token=joined.token, data=True) as room:
                     (microphone,) = await room.publish(("microphone", "opus"))
-                    async with _saying(microphone), api.LiveKitAPI(server.url, KEY, SECRET) as application:
+                    async with speaking(microphone, TONE), api.LiveKitAPI(server.url, KEY, SECRET) as application:
                         rule = await _make_rule(application, meeting)
                         await _calls_in(host, meeting, room, phone, port)
                         await _is_called(host, meeting, room, phone)
@@ -189,29 +189,6 @@ async def _calls_by_rule(
 async def _waiting(host: Api, meeting: str) -> str:
     found = (await host.request("GET", f"/meetings/{meeting}/lobby"))["waiting"]
     return str(found[0]["id"]) if found else ""
-
-
-@contextlib.asynccontextmanager
-async def _saying(microphone: Publication) -> AsyncIterator[None]:
-    """Send a tone."""
-
-    async def send() -> None:
-        sender, loop = AudioSender(microphone), asyncio.get_running_loop()
-        due, said = loop.time(), 0
-        while True:
-            samples = (9000 * np.sin(2 * np.pi * HEARD * np.arange(said, said + 960) / 48_000)).astype(np.int16)
-            frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-            frame.sample_rate = 48_000
-            sender.send(frame)
-            due, said = due + 0.02, said + 960
-            await asyncio.sleep(max(0.0, due - loop.time()))
-
-    sending = asyncio.create_task(send())
-    try:
-        yield
-    finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
 
 
 async def _tone_of(room: Room, track: str) -> float:

@@ -10,15 +10,6 @@ from tests.web.scripted import ScriptedServer
 __all__ = ["view"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCREEN = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
-DEVICE = """
-globalThis.told = {badges: [], locks: 0, released: 0};
-Object.assign(Navigator.prototype, {
-  async setAppBadge(count) { told.badges.push(count); },
-  async clearAppBadge() { told.badges.push(0); },
-});
-const request = async () => { told.locks += 1; return {release: async () => { told.released += 1; }}; };
-Object.defineProperty(navigator, 'wakeLock', {value: {request}});
-"""
 HIDE = """
 Object.defineProperty(document, 'hidden', {get: () => true});
 document.dispatchEvent(new Event('visibilitychange'));
@@ -42,17 +33,6 @@ async def test_a_small_window_has_controls_and_keeps_video(view: Page, server: S
     await small.close()
     wishes = await session.next_of(signaling.Subscribe)  # the first since the page is hidden: until now video went on
     assert [wanted.on for wanted in wishes.tracks] == [False]
-
-
-async def test_the_device_stays_awake_and_shows_what_waits(view: Page, server: ScriptedServer) -> None:
-    await view.add_init_script(DEVICE)
-    session = await enter(view, server)
-    await session.send(signaling.Chat(text="Hello", id="c1", participant="p2", name="Grace", at=1))
-    await view.wait_for_function("told.badges.at(-1) === 1")
-    await view.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    await view.wait_for_function("told.locks === 2")
-    await act(view, "leave")
-    await view.wait_for_function("told.badges.at(-1) === 0 && told.released >= 1")
 
 
 async def test_a_shared_screen_is_zoomed(view: Page, server: ScriptedServer) -> None:

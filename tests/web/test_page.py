@@ -282,6 +282,38 @@ async def test_captions_are_replaced_by_their_revisions(view: Page, server: Scri
     await expect(view.locator(".caption")).to_have_css("font-size", "24px")
 
 
+@at_both_sizes
+async def test_captions_are_dragged_to_the_other_edge(view: Page, server: ScriptedServer) -> None:
+    await enter(view, server)
+    await act(view, "captions")
+    captions = view.locator(".captions")
+    await expect(captions).to_have_attribute("data-at", "bottom")
+
+    async def drag(by: float) -> None:
+        box = await captions.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        await view.mouse.move(x, y)
+        await view.mouse.down()
+        await view.mouse.move(x, y + by, steps=5)
+        moved = await captions.bounding_box()
+        assert moved is not None
+        assert moved["y"] == pytest.approx(box["y"] + by, abs=1)
+        await view.mouse.up()
+
+    await drag(-30)
+    await expect(captions).to_have_attribute("data-at", "bottom")
+    await drag(-450)
+    await expect(captions).to_have_attribute("data-at", "top")
+    top = await captions.bounding_box()
+    assert top is not None
+    assert top["y"] < 250
+    await drag(450)
+    await expect(captions).to_have_attribute("data-at", "bottom")
+    await act(view, "layout")
+    await expect(view.locator("input[name=captions-at][value=bottom]")).to_be_checked()
+
+
 async def test_captions_are_translated_for_a_reader_who_wants_it(view: Page, server: ScriptedServer) -> None:
     server.answers["GET", "/ai/analysis"] = (200, {"captions": True, "translation": ["de", "en", "zh-Hans"]})
     refused = (502, {"code": "translation_failed", "detail": "x"})
@@ -461,22 +493,6 @@ async def test_the_state_of_the_connection_is_the_truth(view: Page, server: Scri
     own = signaling_values.ParticipantInfo(participant="p1", name="Ada", quality="poor")
     await again.send(signaling.ParticipantUpdated(participant=own))
     await expect(view.locator(".connection")).to_have_attribute("data-quality", "poor", timeout=700)
-
-
-HEADSET = """() => {
-  const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
-  window.headsets = [{kind: 'audioinput', deviceId: 'headset', groupId: 'headset', label: 'Headset'}];
-  navigator.mediaDevices.enumerateDevices = async () => [...await list(), ...window.headsets];
-  navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
-}"""
-
-
-async def test_a_headset_is_offered_while_it_is_there(view: Page, server: ScriptedServer) -> None:
-    await enter(view, server)
-    await view.evaluate(HEADSET)
-    await expect(view.locator(".toast")).to_contain_text("Headset was connected.")
-    await view.evaluate("headsets = []; navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
-    await expect(view.locator(".toast")).to_have_count(0, timeout=2_000)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ const SWATCH = { width: 128, height: 72 };
 /** @param {import('./local-media.js').LocalMedia} media */
 export function showEffects(media) {
   const closed = new AbortController();
-  const video = h('video', { class: preferences().mirror ? 'mirrored' : '', autoplay: true, playsinline: true, 'aria-hidden': 'true' });
+  const video = h('video', { autoplay: true, playsinline: true, 'aria-hidden': 'true' });
   video.muted = true;
   const state = h('p', { class: 'hint', role: 'status' });
   let busy = 0;
   const update = () => {
     if (video.srcObject?.getVideoTracks()[0] !== (media.camera ?? undefined)) video.srcObject = media.camera ? new MediaStream([media.camera]) : null;
+    video.classList.toggle('mirrored', media.mirrored);
     setText(state, busy ? t('effects.loading') : media.problems.effects || (media.camera ? '' : t('effects.no-camera')));
     // The choice is undone if the effect is unavailable.
     const chosen = preferences().background;

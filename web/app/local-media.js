@@ -45,7 +45,7 @@ export class LocalMedia extends Emitter {
   }
 
   openCamera(deviceId = preferences().camera) {
-    this.#opening.camera = this.#opening.camera.then(() => this.#open('camera', () => openCamera(deviceId)));
+    this.#opening.camera = this.#opening.camera.then(() => this.#open('camera', () => this.#insteadOfOurs(deviceId)));
     return this.#opening.camera;
   }
 
@@ -94,6 +94,11 @@ export class LocalMedia extends Emitter {
     if (cameras.length > 1) await this.choose('camera', cameras[(at + 1) % cameras.length].deviceId);
   }
 
+  /** True if our own picture is shown as in a mirror. What a camera sees that faces away from the user would be read the wrong way round. */
+  get mirrored() {
+    return preferences().mirror && this.#cameraTrack?.getSettings().facingMode !== 'environment';
+  }
+
   /** The device of each kind that is open, '' for none. */
   get opened() {
     return { camera: this.#cameraTrack?.getSettings().deviceId ?? '', microphone: this.microphone?.getSettings().deviceId ?? '' };
@@ -129,6 +134,27 @@ export class LocalMedia extends Emitter {
     this.#listen.abort();
     this.#give('camera');
     this.#give('microphone');
+  }
+
+  /**
+   * Open a camera. Ours is closed before, since a phone opens one at a time; if the other cannot be opened, ours is opened again.
+   * @param {string} deviceId
+   */
+  async #insteadOfOurs(deviceId) {
+    const ours = this.opened.camera;
+    this.#cameraTrack?.stop();
+    try {
+      return await openCamera(deviceId);
+    } catch (error) {
+      const again = ours === '' ? null : await openCamera(ours).catch(() => null);
+      if (!again) {
+        this.#give('camera');
+        throw error;
+      }
+      remember({ camera: ours });
+      toast(t(`device.camera-${deviceProblem(error)}`), 'problem');
+      return again;
+    }
   }
 
   /** @param {'camera'|'microphone'} kind @param {() => Promise<MediaStreamTrack>} open */

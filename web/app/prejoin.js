@@ -91,7 +91,7 @@ function statusLine(meeting) {
 
 /** @param {import('./local-media.js').LocalMedia} media @param {HTMLInputElement} nameInput @param {any} user @param {AbortSignal} signal */
 function preview(media, nameInput, user, signal) {
-  const video = h('video', { class: 'mirrored', autoplay: true, playsinline: true });
+  const video = h('video', { autoplay: true, playsinline: true });
   video.muted = true;
   const letters = h('span', { class: 'avatar avatar-large' });
   const words = h('p', { class: 'preview-problem' });
@@ -109,6 +109,7 @@ function preview(media, nameInput, user, signal) {
       video.srcObject = media.camera ? new MediaStream([media.camera]) : null;
     }
     video.hidden = !media.camera;
+    video.classList.toggle('mirrored', media.mirrored);
     face(letters, nameInput.value, picture);
     letters.hidden = Boolean(media.camera);
     setText(words, media.camera ? '' : media.problems.camera);

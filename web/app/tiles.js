@@ -88,7 +88,7 @@ export class Tiles {
   }
 
   #update() {
-    const { mode, corner, mirror } = this.#view;
+    const { mode, corner } = this.#view;
     // Attendees, who may not publish, have no tiles.
     const others = [...this.#room.roster.participants.values()].filter(({ id, attendee }) => id !== this.#room.participant && !attendee);
     const watches = this.#room.participant !== '' && this.#room.grants.publish.length === 0 && others.length > 0;
@@ -97,7 +97,7 @@ export class Tiles {
     this.#reconcileScreens(screens);
     const layout = screens.length > 0 || large ? 'stage' : others.length === 1 && !watches ? 'duo' : 'grid';
     const beside = layout === 'stage' && mode === 'side' && !large;
-    Object.assign(this.element.dataset, { layout, corner, count: others.length, beside: beside ? 'yes' : 'no', mirror: mirror ? 'yes' : 'no' });
+    Object.assign(this.element.dataset, { layout, corner, count: others.length, beside: beside ? 'yes' : 'no', mirror: this.#media.mirrored ? 'yes' : 'no' });
     this.#stage.hidden = layout !== 'stage';
     const pictured = this.#pictured(others);
     const paged = layout === 'grid' || beside;

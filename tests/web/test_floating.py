@@ -10,6 +10,11 @@ from tests.web.scripted import ScriptedServer
 __all__ = ["view"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCREEN = signaling_values.TrackInfo(track="s1", participant="p2", source="screen", media="video", codec="VP8")
+IPHONE = """
+delete Element.prototype.requestFullscreen;
+Object.defineProperty(document, 'fullscreenEnabled', {value: false});
+HTMLVideoElement.prototype.webkitEnterFullscreen = function () { globalThis.full = this; };
+"""
 HIDE = """
 Object.defineProperty(document, 'hidden', {get: () => true});
 document.dispatchEvent(new Event('visibilitychange'));
@@ -45,3 +50,14 @@ async def test_a_shared_screen_is_zoomed(view: Page, server: ScriptedServer) -> 
     await view.get_by_role("button", name="Zoom out").click()
     await expect(view.get_by_role("button", name="Zoom out")).to_be_disabled()
     await expect(tile).to_have_class("tile tile-screen")
+
+
+async def test_an_iphone_shows_only_videos_on_the_full_screen(view: Page, server: ScriptedServer) -> None:
+    await view.add_init_script(IPHONE)
+    await enter(view, server, tracks=[SCREEN])
+    await view.locator(".stage .tile").hover()
+    await view.locator(".share-tools").get_by_role("button", name="Full screen").click()
+    await view.wait_for_function("globalThis.full === document.querySelector('.stage video')")
+    await act(view, "layout")
+    await expect(view.locator("[data-view=pip]")).to_be_visible()
+    await expect(view.locator("[data-view=full-screen]")).to_have_count(0)

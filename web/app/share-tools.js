@@ -96,7 +96,9 @@ export function shareTools(tile, video, { keepVideo, name }) {
 
   async function fill() {
     try {
-      await (document.fullscreenElement === tile ? document.exitFullscreen() : tile.requestFullscreen());
+      if (document.fullscreenElement === tile) await document.exitFullscreen();
+      else if (tile.requestFullscreen) await tile.requestFullscreen();
+      else /** @type {any} */ (video).webkitEnterFullscreen(); // on iPhones, only videos can
     } catch {
       toast(t('view.full-screen-failed'), 'problem');
     }

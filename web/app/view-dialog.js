@@ -32,7 +32,7 @@ export function showView(view, { fullScreen, pictureInPicture, translation }) {
       check(t('view.mirror'), t('view.mirror-hint'), view.mirror, (mirror) => view.set({ mirror })).element,
       check(t('view.statistics'), t('view.statistics-hint'), view.statistics, (statistics) => view.set({ statistics })).element,
       h('div', { class: 'row-actions view-actions' },
-        h('button', { type: 'button', class: 'button', 'data-view': 'full-screen', onclick: then(fullScreen) }, icon('maximize'), t('view.full-screen')),
+        document.fullscreenEnabled && h('button', { type: 'button', class: 'button', 'data-view': 'full-screen', onclick: then(fullScreen) }, icon('maximize'), t('view.full-screen')),
         pictureInPicture && h('button', { type: 'button', class: 'button', 'data-view': 'pip', onclick: then(pictureInPicture) }, icon('pip'), t('view.pip')),
         h('button', { type: 'button', class: 'button primary', onclick: () => dialog.close('') }, t('action.done'))),
     ];

@@ -31,7 +31,7 @@ const HELD_MS = 3_000;
 /** Attempts before the first room-info; later ones never run out. */
 const FIRST_JOIN_ATTEMPTS = 4;
 /** The back-off while nothing answers stays at this attempt: a server that restarts is back soon, and refusing costs it nothing. */
-const SILENT_ATTEMPT = 3;
+const SILENT_ATTEMPT = 2;
 /** Statuses of a gateway whose server does not answer. */
 const NOT_THERE = new Set([502, 504]);
 /** Admissions refused in a row before a refusal is believed. */
@@ -194,13 +194,12 @@ export class Signaling extends Emitter {
       // answers again.
       if (failure.held || failure.resumeRefused || (isSilent && failure.answered)) attempt = 0;
       isSilent = !failure.answered;
-      if (isSilent) attempt = Math.min(attempt, SILENT_ATTEMPT);
       const spent = !this.#everJoined && (failure.refused || attempt + 1 >= FIRST_JOIN_ATTEMPTS);
       if (FINAL_CODES.has(failure.code) || failure.final || spent) {
         this.#end(failure.code, failure.reason);
         return;
       }
-      await this.#pause(this.#backoff(attempt), failure);
+      await this.#pause(this.#backoff(isSilent ? Math.min(attempt, SILENT_ATTEMPT) : attempt), failure);
     }
   }
 

@@ -1,7 +1,8 @@
 """Mapping of a publish peer's SSRCs to uptracks and layers.
 
 Streams are identified by the description (a=ssrc, with FID for RTX), or by the mid and rid that packets of an unknown
-SSRC carry (RFC 9143, RFC 8852), or else by a payload type that only one section uses.
+SSRC carry (RFC 9143, RFC 8852), or else by a payload type that only one section uses. Browsers omit mid and rid once a
+report has named an SSRC, and use it again when its section is, so what an SSRC has said holds for good.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from sfu.peers.publish.uptrack import UpTrack
 _AUDIO_CACHE = 256
 _VIDEO_CACHE = 1024
 _FLOWING_NS = 1_000_000_000
+_SAID_A_STREAM = 4
+"""How many SSRCs are remembered for each stream that a peer may have at once."""
 
 
 class IngressRegistry:
@@ -38,6 +41,8 @@ class IngressRegistry:
         self._uptracks: dict[int, UpTrack] = {}
         self._sections: Mapping[str, UpTrack] = {}
         self._extensions: dict[int, Extension] = {}
+        self._said: dict[int, dict[Extension, str]] = {}
+        """The mid and rid of each SSRC that was learned, those of streams that have ended too."""
 
     def uptrack_of(self, stream: int) -> UpTrack | None:
         return self._uptracks.get(stream)
@@ -107,7 +112,7 @@ class IngressRegistry:
         known = self._entry_of(header.ssrc)
         if known is not None:  # registered by an earlier packet of the same batch
             return self.streams[known.stream]
-        labels = self._labels(header)
+        labels = self._labels(header) or self._said.get(header.ssrc, {})
         uptrack = self._section_of(header, labels)
         stream = None
         if uptrack is not None:
@@ -119,7 +124,15 @@ class IngressRegistry:
                 stream = self.register(uptrack, header.ssrc, labels.get(Extension.RID, ""), None)
         if stream is None:
             self._context.drops[Drop.UNKNOWN_SSRC] += 1
+        else:
+            self._remember(header.ssrc, labels)
         return stream
+
+    def _remember(self, ssrc: int, labels: dict[Extension, str]) -> None:
+        self._said.pop(ssrc, None)  # the newest is last
+        self._said[ssrc] = labels
+        if len(self._said) > _SAID_A_STREAM * self._max_streams:
+            del self._said[next(iter(self._said))]
 
     def _labels(self, header: RtpHeader) -> dict[Extension, str]:
         wanted = (Extension.MID, Extension.RID, Extension.REPAIRED_RID)

@@ -6,19 +6,22 @@ from collections.abc import Mapping
 import pylibsrtp
 
 from parley_client.subscribing import SubscribePeerReceiver
-from sfu.api import signaling
+from sfu.api import signaling, signaling_values
 from sfu.formats import rtcp
 from sfu.formats.rtp import RtpPacket, serialize
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.peers.subscribe.subscription import Subscription
 from tests.sfu.rooms.stage import (
     AUDIO,
+    CAMERA,
+    MICROPHONE,
     MS,
     SECOND,
     VIDEO,
     Person,
     Stage,
     audio,
+    description,
     publish,
     subscribe,
     video,
@@ -29,6 +32,7 @@ THREE_LAYERS = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send
 RATES = {"q": 150_000, "h": 500_000, "f": 1_700_000}
 SIZES = {"q": (320, 180), "h": (640, 360), "f": (1280, 720)}
 ONE_SIZE = {"": (1280, 720)}
+SOURCES = {"0": MICROPHONE, "1": CAMERA}
 _KEY = bytes.fromhex("10 500000 9d012a")
 _DELTA = bytes.fromhex("1051")
 _TEMPORAL = ((0, 0), (2, 1), (1, 1), (2, 0))
@@ -52,10 +56,12 @@ class Camera:
         self._sizes = sizes
         first = 3000 + 10 * number
         layers = THREE_LAYERS if len(sizes) > 1 else f"a=ssrc:{first} cname:x\r\n"
-        self.client = publish(stage, person, [AUDIO.replace("1001", str(1000 + number)), VIDEO + layers])
+        self._sections = [AUDIO.replace("1001", str(1000 + number)), VIDEO + layers]
+        self.client = publish(stage, person, self._sections)
         self.resting: set[str] = set()
         self.sound, self.level = 4, 30
         self.speaks = self.is_muted = self.has_temporal_layers = False
+        self._is_labelled = True
         self.rates = dict(RATES) if len(sizes) > 1 else dict.fromkeys(sizes, RATES["f"])
         self._ssrcs = {rid: first + place for place, rid in enumerate(sizes)}
         self._audio_ssrc = 1000 + number
@@ -75,6 +81,17 @@ class Camera:
     def resize(self, sizes: Mapping[str, tuple[int, int]]) -> None:
         """Switch to another camera: each layer starts again."""
         self._sizes = sizes
+        self._asked.update(self._ssrcs.values())
+
+    def come_back(self, stage: Stage) -> None:
+        """Unpublish the picture, and publish it again in the same section, as browsers do: with the same SSRCs, whose
+        packets say neither mid nor rid, since a report has named them.
+        """
+        stage.say(self.person, signaling.Unpublish(track=self.track))
+        sdp = description(self.client._ice._local, self._sections, "actpass")
+        tracks = [signaling_values.OfferedTrack(mid=mid, source=source) for mid, source in SOURCES.items()]
+        stage.say(self.person, signaling.Offer(peer="publish", sdp=sdp, id=2, tracks=tracks))
+        self._is_labelled = False
         self._asked.update(self._ssrcs.values())
 
     def send_sound(self) -> None:
@@ -112,7 +129,8 @@ class Camera:
             head = bytes([head[0] | 0x80, 0x60, lowest, layer << 6 | is_sync << 5]) + head[1:]
         seq = self._seqs[rid]
         self._seqs[rid] += 1
-        packet = video(self._transport_seq, head + bytes(max(1, min(_PACKET, size - part))), ssrc, rid=rid, mid="1")
+        labels = {"rid": rid, "mid": "1"} if self._is_labelled else {}
+        packet = video(self._transport_seq, head + bytes(max(1, min(_PACKET, size - part))), ssrc, **labels)
         self._transport_seq += 1
         timestamp = self._frames * 2970 & 0xFFFFFFFF
         return packet._replace(seq=seq & 0xFFFF, timestamp=timestamp, marker=part + _PACKET >= size)

@@ -30,6 +30,17 @@ def test_another_camera_has_other_layers_of_use(sizes: dict[str, tuple[int, int]
     assert call.carried() == rid
 
 
+def test_a_camera_that_comes_back_is_known_by_its_ssrcs() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    call.run(2)
+    assert call.carried() == "f"
+    camera.come_back(call.stage)
+    assert call.carried() == ""
+    call.run(2)
+    assert call.carried() == "f"
+
+
 def test_layers_that_rest_have_another_size_too() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras

@@ -147,7 +147,6 @@ async def test_a_receiver_that_is_slow_holds_up_its_owners_deliveries_alone(
     held: list[asyncio.StreamWriter] = []
     slow = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
     async with (
-        slow,
         serving(replace(config, allow_private_webhooks=True)) as server,
         aiohttp.ClientSession() as session,
     ):
@@ -170,6 +169,7 @@ async def test_a_receiver_that_is_slow_holds_up_its_owners_deliveries_alone(
         )
         await connection.close()
         assert under_way <= 4
+    slow.close()
     for writer in held:
         writer.close()
 

@@ -24,7 +24,7 @@ _AUDIO_CACHE = 256
 _VIDEO_CACHE = 1024
 _FLOWING_NS = 1_000_000_000
 _SAID_A_STREAM = 4
-"""How many SSRCs are remembered for each stream that a peer may have at once."""
+"""The number of SSRCs that are remembered for each stream that a peer may have at once."""
 
 
 class IngressRegistry:

@@ -12,6 +12,7 @@ import aiohttp
 
 from foundation.part_tls import PartTls, over_tls, part_session
 from foundation.settings import Settings, SettingsError, resolve, with_secrets
+from parley import running_ports
 from parley.flight_plot import read_capacity, write_plot
 from parley.network import url_host
 from parley.part_encryption import part_tls
@@ -75,7 +76,7 @@ def _add_plot(parser: argparse.ArgumentParser) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    settings = with_secrets(resolve({}, os.environ, arguments.config))
+    settings = running_ports.follow(with_secrets(resolve({}, os.environ, arguments.config)))
     tls = part_tls(settings)
     scheme = over_tls("http", tls)
     base = arguments.node_url or f"{scheme}://{url_host(settings['sfu_host'])}:{settings['sfu_http_port']}"

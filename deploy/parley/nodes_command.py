@@ -13,6 +13,7 @@ import msgspec
 from foundation.failures import describe
 from foundation.part_tls import part_session
 from foundation.settings import Settings, with_secrets
+from parley import running_ports
 from parley.part_configs import control_url
 from parley.part_encryption import part_tls
 from sfu.api.registration import DrainWish, NodeStandings
@@ -37,7 +38,7 @@ def add_nodes_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentPa
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
     """Run an act; return the exit code. Raises SettingsError without the node secret."""
-    settings = with_secrets(settings)
+    settings = running_ports.follow(with_secrets(settings))
     try:
         if chosen.act == "list":
             _show(msgspec.json.decode(_ask(settings, "GET", ""), type=NodeStandings))

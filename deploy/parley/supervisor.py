@@ -17,7 +17,7 @@ from pathlib import Path
 from foundation import descriptors, logging_setup
 from foundation.background import cancel_all
 from foundation.settings import Settings, SettingsError, with_secrets
-from parley import certificate, leftovers, part_configs, workers
+from parley import certificate, leftovers, part_configs, running_ports, workers
 from parley.child import Child, ChildFailed, Program, dying_with_parent
 from parley.embedded_postgres import EmbeddedPostgres, PostgresUnavailable
 from parley.network import allocate_port, local_addresses, port_in_use, url_host
@@ -71,6 +71,7 @@ def up(settings: Settings) -> int:
                 part_configs.check(settings)
             except SettingsError as error:
                 raise CannotStart(str(error)) from error
+            running_ports.note(settings)
             return asyncio.run(_supervise(settings))
     except leftovers.AlreadyRunning as error:
         raise CannotStart(str(error)) from error
@@ -101,6 +102,7 @@ async def _supervise(settings: Settings) -> int:
         steering.cancel()
         await asyncio.gather(steering, return_exceptions=True)
         leftovers.forget_processes(settings["runtime_dir"])
+        running_ports.forget(settings)
     return 0
 
 

@@ -20,6 +20,7 @@ from foundation.failures import describe
 from foundation.logging_setup import Redactor, secrets_of
 from foundation.part_tls import over_tls, part_session
 from foundation.settings import Settings, with_secrets
+from parley import running_ports
 from parley.doctor import look
 from parley.inspect_command import ask
 from parley.inspection_socket import path_of
@@ -32,7 +33,7 @@ _ANSWER = aiohttp.ClientTimeout(total=10)
 
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
     """Write the file; return the exit code."""
-    settings = with_secrets(settings)
+    settings = running_ports.follow(with_secrets(settings))
     out = chosen.out or Path(f"parley-support-{time.strftime('%Y%m%d-%H%M%S')}.tar.gz")
     texts = asyncio.run(gather(settings))
     try:

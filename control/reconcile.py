@@ -90,10 +90,6 @@ class Leases:
         services.nodes.unreachable &= set(services.nodes.names())
         for node in services.nodes.names():
             live = await services.nodes.live_rooms(node)
-            if live is None:  # noted before the database is asked, which may be away
-                services.nodes.unreachable.add(node)
-            else:
-                services.nodes.unreachable.discard(node)
             async with services.pool.acquire() as connection:
                 known = {room.meeting_id for room in await rooms.live_on(connection, node)}
             if live is None:

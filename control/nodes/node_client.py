@@ -195,7 +195,15 @@ class NodeClient:
             return False
 
     async def live_rooms(self, name: str) -> set[str] | None:
-        """Return the live rooms of a node, or None if it does not answer."""
+        """Return the live rooms of a node, or None if it does not answer, which `unreachable` keeps."""
+        live = await self._live_rooms(name)
+        if live is None:
+            self.unreachable.add(name)
+        else:
+            self.unreachable.discard(name)
+        return live
+
+    async def _live_rooms(self, name: str) -> set[str] | None:
         node = self.node(name)
         if node is None:
             return None

@@ -124,7 +124,7 @@ class IngressRegistry:
                 stream = self.register(uptrack, header.ssrc, labels.get(Extension.RID, ""), None)
         if stream is None:
             self._context.drops[Drop.UNKNOWN_SSRC] += 1
-        else:
+        elif labels:
             self._remember(header.ssrc, labels)
         return stream
 

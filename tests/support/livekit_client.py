@@ -11,6 +11,8 @@ import numpy as np
 from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient
 
+from tests.support.namespaces import Host, in_namespace
+
 KEY, SECRET = "testkey", "a secret that is long enough for every hash that a test may try"
 KEYS = f"{KEY}: {SECRET}"
 _RATE, _SIZE = 48_000, (640, 360)
@@ -98,8 +100,14 @@ async def _show(source: Any) -> None:
 
 
 @contextlib.contextmanager
-def livekit_library() -> Iterator[None]:
-    """Let the SDK's threads end before the interpreter, since a later callback would abort the process."""
+def livekit_library(host: Host | None = None) -> Iterator[None]:
+    """Let the SDK's threads end before the interpreter, since a later callback would abort the process.
+
+    With `host` they use its network. This process's own has one for each server that is tested beside it, and to try
+    all of their addresses takes longer than some requests may.
+    """
+    if host is not None:
+        in_namespace(host.name, lambda: FfiClient.instance)
     yield
     client = FfiClient._instance
     if client is not None:

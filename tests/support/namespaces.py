@@ -8,6 +8,7 @@ import ctypes
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -62,9 +63,9 @@ def network(hosts: int, names: Mapping[str, str] | None = None) -> Iterator[Netw
     number = next(_counter)
     tag = f"{os.getpid()}-{number}"
     server = f"parley-s-{tag}"
-    subnet = f"10.{200 + (os.getpid() + number) % 50}"
     outer = f"pv{os.getpid() % 100000}x{number}"
     made = [server]
+    held, subnet = _free_subnet()
     try:
         ip("netns", "add", server)
         ip("-n", server, "link", "set", "lo", "up")
@@ -87,6 +88,24 @@ def network(hosts: int, names: Mapping[str, str] | None = None) -> Iterator[Netw
         for name in reversed(made):
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
             shutil.rmtree(_ETC / name, ignore_errors=True)
+        held.close()
+
+
+def _free_subnet() -> tuple[socket.socket, str]:
+    """Return the first two numbers of a network that no other process's tests use while the socket is open.
+
+    All of these networks lead to this process's own namespace. With two alike, one server would get the other's
+    requests.
+    """
+    for number in range(200, 250):
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0parley-tests-10.{number}")
+        except OSError:
+            held.close()
+        else:
+            return held, f"10.{number}"
+    raise RuntimeError("all of 10.200.0.0 to 10.249.0.0 are in use by tests")
 
 
 def _name(host: Host, names: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ const THIN_READINGS = 2; // less sound is hardly heard, and quickly undone
 const THIN = 200_000;
 const AMPLE = 300_000;
 const REST = 130_000;
-const REST_READINGS = 3; // sound should not wait longer
+const REST_READINGS = 5; // sound should not wait longer; what only late feedback has lowered has risen by then
 const FIRST_REST_MS = 30_000;
 const LONGEST_REST_MS = 120_000;
 /** After the camera was sent for this long, the interval starts at its minimum again. */

@@ -104,7 +104,7 @@ async def test_everybody_hears_the_notice(deployment: Deployment, browser: str, 
             "(window.kinds = [], room.on('participantConnected', p => kinds.push(p.kind)),"
             f" room.on('trackSubscribed', t => t.kind === 'audio' && ({LISTEN})([t.mediaStreamTrack])), true)"
         )
-        await page.wait_for_function(f"{RECEIVED}.length > 0")
+        await page.wait_for_function(f"() => {RECEIVED}.length > 0")
         await page.evaluate(f"({LISTEN})({RECEIVED})")
         await admin.start_recording(meeting)
         await bob.until("kinds.length === 1", 20)

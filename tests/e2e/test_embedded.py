@@ -38,7 +38,7 @@ async def test_a_page_of_another_site_shows_a_meeting_and_controls_it(deployment
 
         # Pages of other origins cannot show it.
         await shown_in(page, "https://other.example", url, address)
-        await page.wait_for_function("document.querySelector('iframe') !== null")
+        await page.wait_for_function("() => document.querySelector('iframe') !== null")
         frame = await (await page.wait_for_selector("iframe")).content_frame()
         assert frame is not None
         await frame.wait_for_url("chrome-error://**")

@@ -42,6 +42,6 @@ async def test_the_same_words_make_pictures_and_others_none(deployment: Deployme
         rows = await sdk_page.streams(eve)
         assert all(row["packetsReceived"] > 0 for row in rows if row["kind"] == "video")
         assert await decoded(eve) == 0
-        await eve.wait_for_function("sdkPage.room.connection.state === 'connected'")
+        await eve.wait_for_function("() => sdkPage.room.connection.state === 'connected'")
         with pytest.raises(ApiError, match="encrypted"):
             await deployment.admin.request("POST", f"/meetings/{meeting}/recording/start", {})

@@ -38,10 +38,10 @@ async def test_browsers_signal_by_webtransport_and_fall_back(deployment: Deploym
             assert carried == ["webtransport", "webtransport", "websocket"]
             for page, text in ((ada, "from Ada"), (frida, "from Frida"), (grace, "from Grace")):
                 await page.evaluate(f"sdkPage.room.chat('{text}')")
-            await ada.wait_for_function("chats.length === 3")
+            await ada.wait_for_function("() => chats.length === 3")
             await frida.until("chats.length === 3")
             await ada.evaluate("sdkPage.room.leave()")
-            await grace.wait_for_function("sdkPage.room.roster.participants.size === 2")
+            await grace.wait_for_function("() => sdkPage.room.roster.participants.size === 2")
 
 
 @pytest.mark.parametrize("code", ["removed"])
@@ -54,5 +54,5 @@ async def test_why_a_session_ended_is_told(deployment: Deployment, code: str) ->
         assert await ada.evaluate(CARRIED) == "webtransport"
         participant = await ada.evaluate("sdkPage.room.participant")
         await deployment.admin.request("POST", f"/meetings/{meeting}/participants/{participant}/remove", {})
-        await ada.wait_for_function("sdkPage.room.connection.state === 'closed'")
+        await ada.wait_for_function("() => sdkPage.room.connection.state === 'closed'")
         assert await ada.evaluate("sdkPage.room.connection.code") == code

@@ -74,7 +74,7 @@ async def uplink_call(tmp_path: Path, up: LinkSettings, seed: int, **camera: int
 async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
     async with uplink_call(tmp_path, LinkSettings(rate=rate, delay=25 * MS), seed, contrast=12, flicker=4) as call:
         if rate < 150_000:
-            await call.ann.wait_for_function("sdkPage.room.uplink.cameraRests", timeout=60_000)
+            await call.ann.wait_for_function("() => sdkPage.room.uplink.cameraRests", timeout=60_000)
         await asyncio.sleep(SETTLING)
         sound, picture = await _stream(call.bob, "audio"), await _stream(call.bob, "video")
         await asyncio.sleep(SECONDS)

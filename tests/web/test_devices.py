@@ -65,24 +65,24 @@ async def test_the_device_stays_awake_and_shows_what_waits(view: Page, server: S
     await view.add_init_script(DEVICE)
     session = await enter(view, server)
     await session.send(signaling.Chat(text="Hello", id="c1", participant="p2", name="Grace", at=1))
-    await view.wait_for_function("told.badges.at(-1) === 1")
+    await view.wait_for_function("() => told.badges.at(-1) === 1")
     await view.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    await view.wait_for_function("told.locks === 2")
+    await view.wait_for_function("() => told.locks === 2")
     await act(view, "leave")
-    await view.wait_for_function("told.badges.at(-1) === 0 && told.released >= 1")
+    await view.wait_for_function("() => told.badges.at(-1) === 0 && told.released >= 1")
 
 
 async def test_buttons_of_a_headset_act(view: Page, server: ScriptedServer) -> None:
     await view.add_init_script(BUTTONS)
     session = await enter(view, server)
-    await view.wait_for_function("told.microphone === true && told.camera === true")
+    await view.wait_for_function("() => told.microphone === true && told.camera === true")
     await view.evaluate("told.handlers.togglemicrophone()")
     await expect(view.get_by_role("button", name="Unmute")).to_be_visible()
     await view.evaluate("told.handlers.togglecamera()")
-    await view.wait_for_function("told.microphone === false && told.camera === false")
+    await view.wait_for_function("() => told.microphone === false && told.camera === false")
     await view.evaluate("told.handlers.hangup()")
     await session.next_of(signaling.Leave)
-    await view.wait_for_function("Object.values(told.handlers).every((handler) => handler === null)")
+    await view.wait_for_function("() => Object.values(told.handlers).every((handler) => handler === null)")
 
 
 async def test_a_headset_is_offered_while_it_is_there(view: Page, server: ScriptedServer) -> None:

@@ -57,7 +57,7 @@ async def test_an_iphone_shows_only_videos_on_the_full_screen(view: Page, server
     await enter(view, server, tracks=[SCREEN])
     await view.locator(".stage .tile").hover()
     await view.locator(".share-tools").get_by_role("button", name="Full screen").click()
-    await view.wait_for_function("globalThis.full === document.querySelector('.stage video')")
+    await view.wait_for_function("() => globalThis.full === document.querySelector('.stage video')")
     await act(view, "layout")
     await expect(view.locator("[data-view=pip]")).to_be_visible()
     await expect(view.locator("[data-view=full-screen]")).to_have_count(0)

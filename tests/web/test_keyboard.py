@@ -51,7 +51,7 @@ async def test_a_call_is_held_by_keyboard_alone(view: Page, server: ScriptedServ
         button = view.locator(f"[data-action={action}]")
         await button.focus()
         await view.keyboard.press("Enter")
-        await view.wait_for_function("document.activeElement !== document.body")
+        await view.wait_for_function("() => document.activeElement !== document.body")
         if action in {"layout", "devices", "help"}:
             await expect(view.locator("dialog[open]")).to_be_visible()
             await view.keyboard.press("Escape")

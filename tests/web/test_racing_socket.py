@@ -150,6 +150,6 @@ async def test_what_was_opened_early_is_kept_open(stage: Page) -> None:
         "async () => { begin(); wt.open(); await soon(); window.first = wt; first.incoming.error('over'); }"
     )
     await stage.evaluate("first.finish({})")
-    await stage.wait_for_function("wt !== first")
+    await stage.wait_for_function("() => wt !== first")
     await stage.evaluate("async () => { await soon(); early.close(); await soon(); }")
     assert await stage.evaluate("wt.closedWith !== null")

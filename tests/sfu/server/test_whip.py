@@ -60,7 +60,7 @@ async def test_a_player_shows_what_is_published(tmp_path: Path) -> None:
         await ann.evaluate("publishTracks(['microphone', 'camera'])")
         player = await open_page(browser, url)
         await player.evaluate(PLAY, [f"{h.http}/whep", h.control.token("r", "wall")])
-        await player.wait_for_function("played() > 20", polling=100)
+        await player.wait_for_function("() => played() > 20", polling=100)
         assert h.node.rooms["r"].participants["wall"].whep_player is not None
         assert await player.evaluate("remove()") == 200
         assert "wall" not in h.node.rooms["r"].participants

@@ -264,13 +264,13 @@ async def test_a_browser_restarts_ice_and_goes_on_playing(tmp_path: Path) -> Non
         await ann.evaluate("publishTracks(['camera'])")
         player = await open_page(browser, url)
         await player.evaluate(PLAY, [f"{h.http}/whep", h.control.token("r", "wall")])
-        await player.wait_for_function("played() > 20", polling=100)
+        await player.wait_for_function("() => played() > 20", polling=100)
         before = h.node.rooms["r"].participants["wall"].whep_player.subscribe_peer.peer.ufrags
         assert await player.evaluate("restart()") == 200
         peer = h.node.rooms["r"].participants["wall"].whep_player.subscribe_peer.peer
         await eventually(lambda: len(peer.ufrags) == 1 and peer.ufrags != before, 30)
         frames = await player.evaluate("played()")
-        await player.wait_for_function(f"played() > {frames + 20}", polling=100)
+        await player.wait_for_function(f"() => played() > {frames + 20}", polling=100)
         assert await player.evaluate("peer.iceConnectionState") in {"connected", "completed"}
 
 

@@ -298,7 +298,8 @@ class RouteState(NamedTuple):
     """The state of a route for sender reports (RFC 3550, 6.4.1) and statistics.
 
     `stream` is -1 before the first switch. `octets` counts payload bytes. `last_timestamp` is the outgoing RTP
-    timestamp of the newest packet, `last_arrival` the arrival time of its original.
+    timestamp of the newest packet, `last_arrival` the arrival time of its original. `waiting` packets are numbered and
+    wait for the peer's budget.
     """
 
     stream: int
@@ -309,6 +310,7 @@ class RouteState(NamedTuple):
     last_timestamp: int
     last_arrival: int
     retransmitted: int
+    waiting: int
 
 
 class Progress(Received, Voice, Protocol):

@@ -97,6 +97,7 @@ class Route:
             last_timestamp=self.last_timestamp,
             last_arrival=self.last_arrival,
             retransmitted=self.retransmitted,
+            waiting=max(self.last_seq - self.newest_sent, 0),
         )
 
     def switch(self, stream: RoutedStream, source: RouteSource, room: int) -> bool:

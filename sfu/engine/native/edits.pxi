@@ -316,6 +316,7 @@ cdef class EngineTable:
             entry.last_timestamp,
             entry.last_arrival,
             entry.retransmitted,
+            max(entry.last_seq - entry.newest_sent, 0),
         )
 
     def payload(self, stream, ext_seq):

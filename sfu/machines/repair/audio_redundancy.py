@@ -2,13 +2,13 @@
 
 Audio is small and cannot wait for a round trip. If packets are lost at random, a second copy about 20 ms later is worth
 its cost: at 10 % loss one packet in a hundred is missing instead of one in ten, and that one is still requested again.
-From 8 % loss on a third copy follows after another 20 ms. A link that loses packets because it is full gets no copies,
-which would fill it further.
+From 8 % loss on a third copy follows after another 20 ms, where it takes no room that pictures need. A link that loses
+packets because it is full gets no copies, which would fill it further.
 """
 
 _ON_LOSS, _OFF_LOSS = 0.01, 0.002  # the copies themselves hide losses, hence the distance
 _ON_SHARE, _OFF_SHARE = 0.15, 0.25  # the largest share of the estimate up to which audio is sent twice
-_THIRD_LOSS, _THIRD_SHARE = 0.08, 0.12
+_THIRD_LOSS, _THIRD_SHARE = 0.08, 0.05
 _HOLD_NS = 15_000_000_000
 
 

@@ -1,9 +1,10 @@
-"""Answers to a subscriber's NACKs: from the cache, within a budget, twice where retransmissions are lost too."""
+"""Answers to a subscriber's NACKs: from the cache, within a budget, two or three times where they are lost too."""
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sfu.machines.congestion.pacing import LEFT_BY_COPIES
+from sfu.machines.congestion.pacing import HEAVY_LOSS, LEFT_BY_COPIES
 from sfu.peers.context import Context
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack
@@ -19,18 +20,27 @@ def retransmission_interval(round_trip: int) -> int:
     return max(_MIN_INTERVAL_NS, round_trip * 3 // 4)
 
 
+class _Copies(NamedTuple):
+    """Copies of packets `seqs`, to be sent `times` times, first `at`."""
+
+    at: int
+    downtrack: DownTrack
+    seqs: list[int]
+    times: int
+
+
 class NackResponder:
     """The answers to one subscribe peer's NACKs."""
 
     def __init__(self, peer: int, context: Context) -> None:
         self._peer = peer
         self._context = context
-        self._copies: deque[tuple[int, DownTrack, list[int]]] = deque(maxlen=_MAX_WAITING)
+        self._copies: deque[_Copies] = deque(maxlen=_MAX_WAITING)
 
     def asked(
         self, downtrack: DownTrack, seqs: Sequence[int], bandwidth: Bandwidth | None, round_trip: int, now: int
     ) -> None:
-        """Answer a NACK, and soon once more if the link has room but loses packets; `round_trip` is in ns."""
+        """Answer a NACK, and soon again if the link has room but loses packets; `round_trip` is in ns."""
         counters = self._context.counters
         downtrack.nacks += len(seqs)
         counters["nacks_received"] += len(seqs)
@@ -54,18 +64,19 @@ class NackResponder:
             return
         twice = useful if bandwidth.state.loss >= _LOSSY else again
         if twice:
-            self._copies.append((now + _APART_NS, downtrack, twice))
+            times = 2 if bandwidth.state.loss >= HEAVY_LOSS else 1
+            self._copies.append(_Copies(now + _APART_NS, downtrack, twice, times))
             self._context.touched.add(self._peer)
 
     def timer(self) -> int | None:
         """Return when `handle_timer` has work next."""
-        return self._copies[0][0] if self._copies else None
+        return self._copies[0].at if self._copies else None
 
     def handle_timer(self, bandwidth: Bandwidth, now: int) -> None:
-        """Send the second copies that are due."""
-        while self._copies and self._copies[0][0] <= now:
-            _, downtrack, seqs = self._copies.popleft()
-            if downtrack.in_table and bandwidth.is_drained:
+        """Send the copies that are due."""
+        while self._copies and self._copies[0].at <= now:
+            _, downtrack, seqs, times = self._copies.popleft()
+            if downtrack.in_table and bandwidth.is_drained and not self._waits(downtrack):
                 useful = downtrack.still_useful(seqs)
                 size, is_audio = downtrack.packet_size(), downtrack.kind == "audio"
                 admitted = bandwidth.admit_retransmissions(
@@ -74,6 +85,12 @@ class NackResponder:
                 useful = useful[:admitted]
                 self._context.counters["retransmissions_doubled"] += len(useful)
                 self._send(downtrack, useful, now, 0)
+                if times > 1 and useful:
+                    self._copies.append(_Copies(now + _APART_NS, downtrack, useful, times - 1))
+
+    def _waits(self, downtrack: DownTrack) -> bool:
+        """Return True if packets wait to be sent: there is no room for copies."""
+        return self._context.engine.route_state(downtrack.route).waiting > 0
 
     def _send(self, downtrack: DownTrack, seqs: Sequence[int], now: int, interval: int) -> None:
         sent = self._context.engine.retransmit(self._peer, downtrack.ssrc, seqs, now, interval)

@@ -3,7 +3,8 @@
 If a fifth of the packets is lost, so are many retransmissions. Each round of requests takes 100 ms, and two of them are
 a visible freeze. Frames of a low layer are single packets, and a receiver can miss several of them before the next one
 shows the gap. A copy sent without a request avoids most of these rounds. Copies get what requested retransmissions
-leave of the budget, and a keyframe's burst is not copied.
+leave of the budget, and a keyframe's burst is not copied. While pictures wait to be sent, the link has no room for
+copies.
 """
 
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ class PictureCopies:
         self._engine = engine
         self._next = now
         self._judge_at = now
-        self._marks: dict[int, int] = {}  # by route: newest seq seen in the step before
+        self._marks: dict[int, int] = {}  # by route: newest seq sent in the step before
 
     def timer(self) -> int | None:
         """Return when `due` has work next; None if it suffices to call it with the link's checks."""
@@ -51,11 +52,12 @@ class PictureCopies:
         return [datagram for entry in shown for datagram in self._copy(entry, bandwidth, now)]
 
     def _copy(self, downtrack: DownTrack, bandwidth: Bandwidth, now: int) -> list[Outgoing]:
-        newest = self._engine.route_state(downtrack.route).last_seq
+        state = self._engine.route_state(downtrack.route)
+        newest = state.last_seq - state.waiting
         seen = self._marks.get(downtrack.route, newest)
         self._marks[downtrack.route] = newest
         count = (newest - seen) & 0xFFFF
-        if not 0 < count <= _MAX_COPIES or not bandwidth.is_drained:
+        if not 0 < count <= _MAX_COPIES or state.waiting or not bandwidth.is_drained:
             return []
         seqs = downtrack.still_useful([(seen + number) & 0xFFFF for number in range(1, count + 1)])
         size = downtrack.packet_size()

@@ -106,10 +106,12 @@ def test_what_waits_is_neither_repeated_nor_padding(engine: Engine) -> None:
     batch = [publisher.protect(vp8(seq, 0, key=seq == 0, start=seq == 0, body=bytes(1000))) for seq in range(10)]
     newest = subscriber.received(engine.process(batch, 0))[-1].seq
     assert newest < 509
+    assert engine.route_state(1).waiting == 509 - newest
     assert subscriber.received(engine.pad(2, 100, 0))[0].payload[:2] == newest.to_bytes(2, "big")  # type: ignore[attr-defined]
     engine.retransmit(2, 0x1001, range(newest, 510), 0, 0)
     assert engine.drops[Drop.RTX_TOO_SOON] == 509 - newest
     repaired = [packet for packet in subscriber.received(engine.release(1000 * MILLISECOND)) if packet.ssrc == 0x2001]
+    assert engine.route_state(1).waiting == 0
     assert [packet.payload[:2] for packet in repaired] == [newest.to_bytes(2, "big")]
 
 

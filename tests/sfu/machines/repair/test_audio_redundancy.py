@@ -37,6 +37,9 @@ def test_where_much_is_lost_each_packet_is_sent_three_times() -> None:
     redundancy.update(0.03, 0.05, 1)
     assert redundancy.is_on
     assert not redundancy.has_third
+    redundancy.update(0.1, 0.08, 2)
+    assert redundancy.is_on
+    assert not redundancy.has_third
 
 
 def test_a_link_that_loses_because_it_is_full_gets_no_third_copies() -> None:

@@ -67,3 +67,13 @@ def test_on_a_lossy_link_repairs_go_twice_so_that_hardly_a_picture_waits_for_a_s
     assert longest_gap(call, 15) < 150 * MS
     counters = call.stage.node.context.counters
     assert counters["retransmissions_doubled"] > 0.8 * counters["nacks_received"]
+
+
+def test_under_heavy_loss_repairs_go_three_times() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=25 * MS, loss=0.2))
+    call.viewer.asks = True
+    call.run(6)
+    counters = call.stage.node.context.counters
+    asked, repeated = counters["nacks_received"], counters["retransmissions_doubled"]
+    call.run(6)
+    assert counters["retransmissions_doubled"] - repeated > 1.5 * (counters["nacks_received"] - asked)

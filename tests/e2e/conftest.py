@@ -39,8 +39,8 @@ class Deployment:
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[tuple[RunningServer, Network]]:
     with (
+        livekit_client.livekit_library(),
         network(3) as net,
-        livekit_client.livekit_library(net.hosts[0]),
         # LiveKit's SDKs do not accept our own certificate, so plain HTTP is served to them in the namespace.
         running_server(
             net.server_prefix,

@@ -46,6 +46,7 @@ async def test_an_application_governs_its_room(deployment: Deployment) -> None:
         await eventually(lambda: any(name == "track_muted" for name, _ in ada.events), 30)
         await eventually(lambda: any(name == "track_muted" for name, _ in bob.events), 30)
 
+        await bob.connect_for_data()
         admin = access_token("", ROOM, **signed, video={"roomAdmin": True, "room": ROOM})
         await _call(url, admin, bob.room)
 

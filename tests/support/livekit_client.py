@@ -10,8 +10,7 @@ import jwt
 import numpy as np
 from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient
-
-from tests.support.namespaces import Host, in_namespace
+from livekit.rtc.participant import PublishDataError
 
 KEY, SECRET = "testkey", "a secret that is long enough for every hash that a test may try"
 KEYS = f"{KEY}: {SECRET}"
@@ -77,6 +76,20 @@ class LiveKitClient:
         await me.publish_track(camera, rtc.TrackPublishOptions(source=sources.SOURCE_CAMERA))
         self._tasks += [asyncio.create_task(_sing(sound)), asyncio.create_task(_show(picture))]
 
+    async def connect_for_data(self) -> None:
+        """Send data to nobody: the SDK connects what it sends by no sooner.
+
+        That takes longer than some requests may, as this process has a network for each server that is tested beside
+        its own, and ICE tries all of their addresses.
+        """
+        for left in reversed(range(3)):
+            try:
+                await self.room.local_participant.publish_data(b"", destination_identities=["nobody"])
+                return
+            except PublishDataError:
+                if not left:
+                    raise
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -100,14 +113,8 @@ async def _show(source: Any) -> None:
 
 
 @contextlib.contextmanager
-def livekit_library(host: Host | None = None) -> Iterator[None]:
-    """Let the SDK's threads end before the interpreter, since a later callback would abort the process.
-
-    With `host` they use its network. This process's own has one for each server that is tested beside it, and to try
-    all of their addresses takes longer than some requests may.
-    """
-    if host is not None:
-        in_namespace(host.name, lambda: FfiClient.instance)
+def livekit_library() -> Iterator[None]:
+    """Let the SDK's threads end before the interpreter, since a later callback would abort the process."""
     yield
     client = FfiClient._instance
     if client is not None:

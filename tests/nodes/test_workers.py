@@ -64,7 +64,7 @@ async def _record(server: RunningServer, admin: Api, meeting: str) -> None:
     for task in sending:
         task.cancel()
     await asyncio.gather(*sending, return_exceptions=True)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (kept := (await admin.recordings(meeting))["recordings"])[0]["state"] not in {"ready", "partial"}:
             await asyncio.sleep(0.2)
     assert len(kept) == 1

@@ -1,4 +1,4 @@
-"""Bars: how soon the page says that the sfu is frozen, and is back after parts were killed; what blur costs.
+"""Bars: how soon the page says that the sfu is frozen, and is back after parts were killed; moves; what blur costs.
 
     .venv/bin/pytest -s -p no:rerunfailures tests/tasks/bar_page_trouble.py
 
@@ -12,6 +12,8 @@ import os
 import re
 import signal
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ from playwright.async_api import Page, expect
 
 from parley.network import allocate_port
 from parley_client import Api
-from tests.support.call import become_admin
+from tests.support.call import PASSWORD, become_admin
 from tests.support.chromium import LOOPBACK_FLAG, chromium, frames_decoded, open_page
 from tests.support.cpu_time import cpu_seconds
 from tests.support.server import RunningServer, running_server
@@ -32,10 +34,20 @@ KILLS = 2
 """The kills of a part within a minute: before a further one is started again, the supervisor waits for a second."""
 SEEN_SECONDS = 2.0
 BACK_SECONDS = 5.0
+MOVED_SECONDS = 1.0
 PAUSE_SECONDS = 4.0
 MOST_OF_A_CORE = 0.5
 SETTLES_SECONDS, WATCHED_SECONDS = 15, 15
 _AFTER_THE_SERVER = ("nice", "-n", "10")
+_NOTE_BANNERS = """() => {
+  window.noted = new Set();
+  const look = () => {
+    const text = document.querySelector('.banner-connection:not([hidden]) p');
+    if (text) noted.add(text.textContent);
+  };
+  const whole = {subtree: true, childList: true, attributes: true, characterData: true};
+  new MutationObserver(look).observe(document.body, whole);
+}"""
 
 
 @pytest.fixture
@@ -140,6 +152,42 @@ async def _is_back(page: Page) -> None:
             if await frames_decoded(page) <= before:
                 break
         await _moves(page)
+
+
+async def test_a_meeting_moves_to_another_worker_unnoticed(tmp_path: Path) -> None:
+    """Its worker is drained, as before it is replaced: the page may say that the meeting moves, and nothing else."""
+    settings = {"data_dir": str(tmp_path / "data"), "runtime_dir": str(tmp_path / "run"), "workers": "2"}
+    drain = (sys.executable, "-m", "parley", "nodes", "drain", "--grace", "0")
+    directories = {f"PARLEY_{name.upper()}": settings[name] for name in ("data_dir", "runtime_dir")}
+    with running_server(**settings) as server:
+        async with _two_pages(server) as (ada, grace), Api(server.url) as api:
+            await api.login("admin", PASSWORD)
+            [meeting] = (await api.request("GET", "/meetings"))["meetings"]
+            room = f"/meetings/{meeting['id']}/room"
+            node = (await api.request("GET", room))["node"]
+            await asyncio.sleep(5)
+            for page in (ada, grace):
+                await page.evaluate(_NOTE_BANNERS)
+            watching = asyncio.create_task(_longest_gap(grace, WATCHED_SECONDS))
+            await asyncio.to_thread(subprocess.run, [*drain, node], env=os.environ | directories, check=True)
+            gap = await watching
+            said = {text for page in (ada, grace) for text in await page.evaluate("[...noted]")}
+            assert (await api.request("GET", room))["node"] != node
+    print(f"\nmoved: longest time without a picture {gap:.2f} s; the pages say {sorted(said)}")
+    assert said <= {"The meeting is moving to another server. It continues in a moment."}
+    assert gap <= MOVED_SECONDS
+
+
+async def _longest_gap(page: Page, seconds: float) -> float:
+    """Return the longest time for which the page decoded nothing."""
+    longest, frames, at = 0.0, await frames_decoded(page), time.monotonic()
+    end = at + seconds
+    while (now := time.monotonic()) < end:
+        if (seen := await frames_decoded(page)) != frames:
+            frames, at = seen, now
+        longest = max(longest, now - at)
+        await asyncio.sleep(0.02)
+    return longest
 
 
 async def test_blur_costs_half_a_core_or_is_off(server: RunningServer) -> None:

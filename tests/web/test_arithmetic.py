@@ -256,6 +256,33 @@ async def test_a_narrow_uplink_is_spared_for_sound(page: Page) -> None:
     assert await call(page, "/sdk/uplink.js", body, [None, 2_000_000, 90_000, 2_000_000]) == []
 
 
+async def test_media_is_lost_only_if_it_was_there(page: Page) -> None:
+    """A peer that connects for the first time, or at another server, is no sign of a loss."""
+    body = """
+      const peers = [new EventTarget(), new EventTarget()];
+      const become = (connectionState) => {
+        for (const peer of peers) {
+          peer.connection = {connectionState, localDescription: null};
+          peer.dispatchEvent(new Event('state'));
+        }
+      };
+      const keeper = new module.PeerKeeper(...peers, () => false);
+      const log = [];
+      for (const step of argument) {
+        if (step === 'anew') keeper.renewed();
+        else become(step);
+        log.push(keeper.mediaState());
+      }
+      keeper.close();
+      return log;"""
+    steps = ["new", "connecting", "connected", "disconnected", "connecting", "disconnected", "anew"]
+    states = ["connected", "connecting", "connected", "media-lost", "media-lost", "media-lost", "connecting"]
+    assert await call(page, "/sdk/peer-keeper.js", body, steps) == states
+    steps = ["connected", "anew", "new", "connecting", "failed"]
+    states = ["connected", "connected", "connected", "connecting", "media-lost"]
+    assert await call(page, "/sdk/peer-keeper.js", body, steps) == states
+
+
 async def test_the_word_for_a_network_fits_what_is_seen(page: Page) -> None:
     reading = {"roundTripMs": 40, "lossIn": 0, "lossOut": 0}
     cases = [

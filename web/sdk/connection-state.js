@@ -8,16 +8,18 @@
 /**
  * @param {import('./signaling.js').SignalingState} signaling
  * @param {boolean} known whether we were in the room before
+ * @param {boolean} moves whether the room moves to another server
  * @param {() => 'connecting'|'connected'|'media-lost'} mediaState
  * @returns {ConnectionState}
  */
-export function describeConnection({ state, retryAt, code, reason }, known, mediaState) {
+export function describeConnection({ state, retryAt, code, reason }, known, moves, mediaState) {
   switch (state) {
     case 'closed':
       return { state, code, reason };
     case 'waiting':
       return { state: known ? 'reconnecting' : 'connecting', retryAt, code, reason };
     case 'connecting':
+      if (moves) return { state: 'reconnecting', code: 'moved' };
       return { state: known ? 'reconnecting' : 'connecting' };
     case 'joined':
       return { state: mediaState() };

@@ -26,6 +26,11 @@ export class PeerKeeper {
     for (const watch of this.#watches) watch.check(0);
   }
 
+  /** Note that we attend anew, at another server perhaps: the peers are replaced, and connecting is no sign of a loss. */
+  renewed() {
+    for (const watch of this.#watches) watch.renewed();
+  }
+
   /** @returns {'connecting'|'connected'|'media-lost'} the state of both peers together; a peer without media does not count */
   mediaState() {
     const states = this.#watches.map((watch) => watch.state());
@@ -55,11 +60,14 @@ class Watch {
 
   /** @returns {'idle'|'connecting'|'connected'|'lost'} */
   state() {
-    const connection = this.#peer.connection;
-    if (!connection || connection.connectionState === 'new') return this.#wasConnected ? 'lost' : 'idle';
-    if (connection.connectionState === 'connected') return 'connected';
-    if (connection.connectionState === 'connecting') return this.#wasConnected ? 'lost' : 'connecting';
-    return 'lost';
+    const state = this.#peer.connection?.connectionState ?? 'new';
+    if (state === 'connected') return 'connected';
+    if (this.#wasConnected || state === 'failed' || state === 'closed') return 'lost';
+    return state === 'new' ? 'idle' : 'connecting';
+  }
+
+  renewed() {
+    this.#wasConnected = false;
   }
 
   /** @param {number} [patience] maximum time that a peer may be disconnected, in ms */

@@ -414,6 +414,7 @@ export class Room extends Emitter {
       for (const published of this.#publish.published) this.#tellMuted(published);
       this.#keeper.check();
     } else {
+      this.#keeper.renewed();
       this.#viewing.restart();
       for (const consent of this.#consents.values()) this.#signaling.send({ kind: 'consent', ...consent });
       await (again ? this.#publish.restart(moves) : this.#publish.offer());
@@ -538,7 +539,7 @@ export class Room extends Emitter {
   }
 
   #updateConnection() {
-    const next = describeConnection(this.#signalingState, this.participant !== '', () => this.#keeper.mediaState());
+    const next = describeConnection(this.#signalingState, this.participant !== '', this.#moves, () => this.#keeper.mediaState());
     const before = this.connection;
     if (next.state === before.state && next.retryAt === before.retryAt && next.code === before.code) return;
     this.connection = next;

@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "make-keys":
             rotation = "rotate the keys: first add the next ones, then use them; restart each control after each step"
             sub.add_argument("--rotate", choices=("add", "use"), help=rotation)
-    _add_verbs_of_own_flags(verbs, common)
+    _add_verbs_of_own_flags(verbs, _common_flags(is_shown=False))
     return parser
 
 
@@ -161,23 +161,27 @@ def _add_recording_flags(
     verifying.set_defaults(act="verify")
 
 
-def _common_flags() -> argparse.ArgumentParser:
+def _common_flags(*, is_shown: bool = True) -> argparse.ArgumentParser:
+    """Return the flags for settings. Verbs with flags of their own take them too, but their help does not list them."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config", metavar="FILE", default=os.environ.get("PARLEY_CONFIG"), help="TOML file")
+    meaning = "TOML file" if is_shown else "TOML file of settings; each can also be given here, as for `parley up`"
+    common.add_argument("--config", metavar="FILE", default=os.environ.get("PARLEY_CONFIG"), help=meaning)
     for group in GROUPS:
         arguments = common.add_argument_group(group.title)
         for setting in group.settings:
             if not setting.secret:  # command lines are visible to every user of a machine
-                _add_flag(arguments, setting)
+                _add_flag(arguments, setting, is_shown=is_shown)
     for name in REMOVED:
         common.add_argument(f"--{name.replace('_', '-')}", help=argparse.SUPPRESS)
     return common
 
 
-def _add_flag(arguments: argparse._ArgumentGroup, setting: Setting) -> None:
+def _add_flag(arguments: argparse._ArgumentGroup, setting: Setting, *, is_shown: bool) -> None:
     default = ("off", "on")[setting.default] if setting.kind is bool else setting.default
     shown = "" if setting.default in (None, (), "") else f" (default: {default})"
     help_text = f"{setting.meaning}{shown}".replace("%", "%%")
+    if not is_shown:
+        help_text = argparse.SUPPRESS
     names = ((setting.name, help_text), *(((setting.old_name, argparse.SUPPRESS),) if setting.old_name else ()))
     for name, text in names:
         flag = f"--{name.replace('_', '-')}"

@@ -25,6 +25,20 @@ def test_help_shows_every_setting_below_its_group(capsys: pytest.CaptureFixture[
     assert "--spill-at" not in shown
 
 
+def test_a_verb_with_flags_of_its_own_shows_these_alone_and_takes_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PARLEY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PARLEY_NODE_SECRET", "of-tests")
+    with pytest.raises(SystemExit):
+        cli.main(["nodes", "drain", "--help"])
+    shown = capsys.readouterr().out
+    assert "  --grace SECONDS" in shown
+    assert len(shown.splitlines()) < 15
+    assert cli.main(["nodes", "list", "--control-url", "http://127.0.0.1:9"]) == 1
+    assert "127.0.0.1:9" in capsys.readouterr().err
+
+
 def test_an_old_flag_is_taken_with_one_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "parley", "config", "--node", "a", "--spill-at", "3", "--public", "x.example"]
     environment = os.environ | {"PARLEY_DATA_DIR": str(tmp_path)}

@@ -5,6 +5,7 @@ version of each room is sent.
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import NamedTuple, TypeVar
 
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 _PUSHES = Counter("parley_control_desired_state_pushes_total", "Desired states sent to nodes", ["outcome"])
 _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
+_AGAIN_SECONDS = 0.5
 T = TypeVar("T")
 
 
@@ -89,9 +91,12 @@ class NodeClient:
         return None if placement is None else self.node(placement.node)
 
     async def trouble(self) -> str | None:
-        """Return a fault of the nodes, or None: none is alive, or some do not answer."""
+        """Return a fault of the nodes, or None: none is alive, or some do not answer, and still do not."""
         if not self._registry.living():
             return "none"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_SECONDS):
+                await asyncio.gather(*(self.live_rooms(name) for name in self.unreachable & set(self.names())))
         silent = sorted(self.unreachable)
         return f"do not answer: {', '.join(silent)}" if silent else None
 

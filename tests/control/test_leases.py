@@ -88,6 +88,16 @@ async def test_a_node_that_answers_is_not_called_silent_while_the_database_is_aw
     assert not services.nodes.unreachable
 
 
+async def test_a_silent_node_is_asked_again_before_it_is_named(people: People, node: Node, services: Services) -> None:
+    """So an sfu that has just started is no trouble until the next look at its rooms."""
+    await people.user("ada")
+    node.live = None
+    await Leases().check(services, 0)
+    assert await services.nodes.trouble() == "do not answer: sfu-1"
+    node.live = []
+    assert await services.nodes.trouble() is None
+
+
 async def test_a_recording_to_which_nobody_ever_comes_ends_as_empty(
     people: People, services: Services, dsn: str
 ) -> None:

@@ -14,7 +14,7 @@ from sfu.machines.congestion.pacing import HEAVY_LOSS, LEFT_BY_ADVANCE_COPIES
 from sfu.peers.subscribe.bandwidth import Bandwidth
 from sfu.peers.subscribe.downtrack import DownTrack
 
-_STEP_NS = 10_000_000
+_STEP_NS = 20_000_000
 _JUDGE_NS = 250_000_000
 _OFF_LOSS = 0.05
 _APART_NS = 10_000_000

@@ -55,17 +55,14 @@ def test_an_interrupt_stops_everything() -> None:
 
 def test_commands_beside_a_server_find_the_ports_that_it_picked() -> None:
     with running_server() as server:
-        where = {"PARLEY_DATA_DIR": str(server.data), "PARLEY_RUNTIME_DIR": str(server.runtime)}
 
         def said(*command: str, **settings: str) -> str:
-            environment = os.environ | where | settings
-            parley = [sys.executable, "-m", "parley", *command]
-            done = subprocess.run(parley, env=environment, capture_output=True, text=True, check=False)
+            done = server.command(*command, **settings)
             return done.stdout + done.stderr
 
-        assert said("nodes", "list").startswith("sfu-1  living")
+        until(lambda: said("nodes", "list").startswith("sfu-1  living"), 30)  # control asks each second
         assert "the node answered 404" in said("flight", "fetch", "no-such-meeting")
-        assert "127.0.0.1:9 " in said("nodes", "list", PARLEY_INTERNAL_PORT="9")  # what is said counts
+        assert "127.0.0.1:9 " in said("nodes", "list", internal_port="9")  # what is said counts
 
 
 async def test_a_killed_supervisor_leaves_nothing_and_the_next_start_finds_the_data(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 Datagrams that were read but not forwarded when the budget is spent wait in a bounded backlog, where audio overtakes
 video. While it is full, the sockets are still read, since they hold audio too, but video is dropped
 (Drop.BACKLOG_FULL). Video that has waited for STALE_NS is dropped (Drop.STALE), and so is what follows of its stream:
-some pictures are then missing entirely, instead of packets of all of them. An engine that does its own input and output
+some pictures are then missing entirely, instead of packets of all of them. What has accumulated while the process was
+stopped may wait for STALE_AFTER_STOP_NS, since it is soon caught up with, while a keyframe of each stream would not be. An engine that does its own input and output
 (DirectEngine) keeps that backlog itself, and continues with the stream's next keyframe; here the stream continues once
 the backlog is empty.
 """
@@ -18,8 +19,12 @@ from sfu.engine.pump_times import PumpTimes
 from sfu.engine.sockets import ReceiveBuffers, Sockets
 
 BUDGET = 2_000_000
-BACKLOG_DATAGRAMS = 16384
+BACKLOG_DATAGRAMS = 49152
 STALE_NS = 200_000_000
+HELD_NS = 200_000_000
+"""A wait in a socket that shows that the process was stopped, and not just short of time, since sockets are read first."""
+STALE_AFTER_STOP_NS = 500_000_000
+CATCHES_UP_NS = 1_000_000_000
 _READ_DATAGRAMS = 256
 _MIN_CHUNK = 8
 _MAX_CHUNK = 64
@@ -118,6 +123,8 @@ class Pump:
         self._taken: list[Datagram] = []
         self._chunk = _MAX_CHUNK
         self._datagrams_read = self._waited = 0
+        self._stale_after = STALE_NS
+        self._caught_up_at = 0
         self._turned_away: Counter[int] = Counter()
         self._all_turned_away = self._all_stale = 0
         self._cut: set[tuple[Address, bytes]] = set()
@@ -240,6 +247,7 @@ class Pump:
         self._waited = 0
         begun = self._clock()
         self._read(now, begun)
+        self._stale_after = STALE_AFTER_STOP_NS if begun < self._caught_up_at else STALE_NS
         total = Result()
         deadline = begun + self._budget
         self._drop_stale(begun)
@@ -295,7 +303,10 @@ class Pump:
         for local in (*range(len(self._sockets.addresses)), *self._ready):
             for datagram in self._sockets.receive(local, _READ_DATAGRAMS):
                 self._datagrams_read += 1
-                self._waited = max(self._waited, now - datagram.arrival)
+                waited = now - datagram.arrival
+                self._waited = max(self._waited, waited)
+                if waited > HELD_NS:
+                    self._caught_up_at = at + CATCHES_UP_NS
                 self._queue(datagram, at)
         self._ready.clear()
 
@@ -322,7 +333,7 @@ class Pump:
         chunk = []
         for _ in range(min(self._chunk, len(self._other))):
             at, datagram = self._other.popleft()
-            if _is_media(datagram) and self._leaves_out(datagram, is_stale=now - at > STALE_NS):
+            if _is_media(datagram) and self._leaves_out(datagram, is_stale=now - at > self._stale_after):
                 self._turned_away[datagram.local] += 1
                 self._all_stale += 1
             else:
@@ -331,7 +342,7 @@ class Pump:
 
     def _drop_stale(self, now: int) -> None:
         """Drop video that has waited too long before audio is forwarded, which may take all the time."""
-        while self._other and now - self._other[0][0] > STALE_NS and _is_media(self._other[0][1]):
+        while self._other and now - self._other[0][0] > self._stale_after and _is_media(self._other[0][1]):
             datagram = self._other.popleft()[1]
             self._leaves_out(datagram, is_stale=True)
             self._turned_away[datagram.local] += 1

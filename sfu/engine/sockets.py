@@ -17,8 +17,11 @@ from typing import NamedTuple
 
 from sfu.engine.contract import Address, Datagram, Drop, Outgoing
 
-BUFFER_BYTES = 16 << 20
-"""The wanted size of a buffer: a quarter of a second of a full load, during which the process may not run."""
+RECEIVE_BUFFER_BYTES = 40 << 20
+"""The kernel doubles it, and a packet takes about 2.3 KB of it: half a second of a full load, during which the process may
+not run.
+"""
+SEND_BUFFER_BYTES = 16 << 20
 MAX_DATAGRAM = 2048
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name these
 _SO_RXQ_OVFL = 40
@@ -272,8 +275,8 @@ def bound(address: str, port: int, *, shared: bool = False) -> socket.socket:
             entry.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
         else:
             entry.setsockopt(socket.IPPROTO_IP, _IP_RECVTOS, 1)
-        _set_buffer(entry, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
-        _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
+        _set_buffer(entry, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+        _set_buffer(entry, socket.SO_SNDBUF, _SO_SNDBUFFORCE, SEND_BUFFER_BYTES)
         entry.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         entry.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         if shared:
@@ -289,12 +292,12 @@ def _reason(error: OSError) -> Drop:
     return Drop.SEND_BUFFER if error.errno in (errno.EAGAIN, errno.ENOBUFS) else Drop.SEND_ERROR
 
 
-def _set_buffer(entry: socket.socket, option: int, forced: int) -> None:
+def _set_buffer(entry: socket.socket, option: int, forced: int, size: int) -> None:
     """Set the buffer's size, beyond the system's limit if permitted (CAP_NET_ADMIN), else up to it."""
     try:
-        entry.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+        entry.setsockopt(socket.SOL_SOCKET, forced, size)
     except PermissionError:
-        entry.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+        entry.setsockopt(socket.SOL_SOCKET, option, size)
 
 
 def _clamp(arrival: int, now: int) -> int:

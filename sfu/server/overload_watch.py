@@ -13,9 +13,9 @@ from sfu.server.time_in_use import TimeInUse
 _CALM_NS = 10_000_000_000
 """The time after an overload during which a node still takes no new rooms."""
 
-_LONG_WINDOW_NS, _STOPPED = 3 * WINDOW_NS, 0.5
-"""A window that is so long, and less than this share of it in use, means that the process was stopped; if it had only
-had no processor, all of the time would count as in use.
+_LONG_WINDOW_NS, _STOPPED_NS = 3 * WINDOW_NS, 2 * WINDOW_NS
+"""A window that is so long, and so much of it not in use, means that the process was stopped; if it had only had no
+processor, or too much to do, all of the time would count as in use.
 """
 
 _log = logging.getLogger(__name__)
@@ -73,7 +73,9 @@ class OverloadWatch:
             read - self._read_before,
             busy,
             is_pending=self._node.is_rationing,
-            was_stopped=in_use is not None and elapsed > _LONG_WINDOW_NS and in_use < _STOPPED,
+            was_stopped=in_use is not None
+            and elapsed > _LONG_WINDOW_NS
+            and (1 - in_use) * elapsed > _STOPPED_NS,
         )
         self._lost_before, self._read_before = lost, read
         before = self.step

@@ -209,7 +209,7 @@ cdef inline bint is_silent(const State *state, const Stream *stream) noexcept no
 
 cdef inline bint is_late(const State *state, const Run *run) noexcept nogil:
     """Return True if a run has waited for too long."""
-    return state.now - run.came_at > STALE_NS
+    return state.now - run.came_at > (STALE_AFTER_STOP_NS if state.now < state.caught_up_at else STALE_NS)
 
 
 cdef bint forward_run(State *state, Run *run, int64_t deadline) noexcept nogil:

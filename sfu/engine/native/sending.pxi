@@ -127,7 +127,7 @@ cdef int receive_messages(State *state, int local) noexcept nogil:
     cdef Message *message
     cdef msghdr *header
     cdef int k, count, mark
-    cdef int64_t now, offset, arrival
+    cdef int64_t now, offset, arrival, waited
     cdef uint32_t drops
     if state.dropping[local] != state.filenos[local]:  # a different socket than before
         state.dropping[local] = state.filenos[local]
@@ -153,7 +153,10 @@ cdef int receive_messages(State *state, int local) noexcept nogil:
         mark = control_mark(header)
         state.marks[mark] += (message.size + message.segment - 1) // message.segment if message.segment else 1
         drops = control_drops(header)
-        state.waited = max(state.waited, now - message.arrival)
+        waited = now - message.arrival
+        state.waited = max(state.waited, waited)
+        if waited > HELD_NS:
+            state.caught_up_at = state.now + CATCHES_UP_NS
         message.dropped = drops - state.kernel_drops[local] if drops > state.kernel_drops[local] else 0
         state.kernel_drops[local] = max(drops, state.kernel_drops[local])
         prepare_message(reading, k)

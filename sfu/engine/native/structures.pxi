@@ -443,6 +443,7 @@ cdef struct State:
     bint acknowledges
     int feedback_pace
     bint spares_silence
+    int64_t caught_up_at
     int64_t feedback_at
     uint8_t *arena
     uint32_t arena_used

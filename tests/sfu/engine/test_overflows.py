@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sfu.engine.contract import ArrivalFlag, Drop, Engine, Result, RouteSource, StreamEntry
-from sfu.engine.pump import BACKLOG_DATAGRAMS, STALE_NS, Pump
+from sfu.engine.pump import BACKLOG_DATAGRAMS, HELD_NS, STALE_NS, Pump
 from sfu.engine.sockets import Sockets
 from sfu.formats import red, rtp
 from sfu.formats.rtp import RtpPacket
@@ -200,6 +200,22 @@ def test_of_video_that_waits_too_long_the_whole_stream_ends_until_a_keyframe(eng
     else:
         assert sum(flags & ArrivalFlag.OVERFLOWED > 0 for flags in told) == 1
         assert len(numbers) == 304 - stale
+
+
+def test_what_came_while_the_process_was_stopped_is_sent_late(engine: Engine, sockets: Sockets) -> None:
+    pump = Pump(engine, sockets, budget=1)
+    publisher, _ = one_to_one(engine)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(sockets.addresses[0])
+        engine.admit_source(1, sender.getsockname(), 0)
+        for packet in (vp8(0, key=True), *(vp8(seq) for seq in range(1, 300))):
+            sender.send(publisher.protect(packet).data)
+        time.sleep(1.2 * HELD_NS / 1e9)
+        pump.receive_and_forward(time.monotonic_ns())
+        assert pump.backlog
+        time.sleep(1.2 * STALE_NS / 1e9)
+        read(pump, sockets, 300, time.monotonic_ns)
+    assert pump.drops[Drop.STALE] == 0
 
 
 def test_video_that_waits_too_long_is_dropped_although_sound_takes_all_the_time(

@@ -303,8 +303,8 @@ class Look:
 class Healthy(Look):
     """A healthy period; `lowest` is the lowest rate of a sample, `highest` its highest p99 (ms).
 
-    Frames differ in size: within a quarter second, up to a tenth fewer packets arrive than on average, and in one of six
-    the p99 is that of a keyframe of 720p, which is paced over 40 ms.
+    Frames differ in size: within a quarter second, up to a tenth fewer packets arrive than on average, and one in six
+    has the p99 of a keyframe of 720p, which is paced over 40 ms.
     """
 
     lowest: float

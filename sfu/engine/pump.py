@@ -3,10 +3,12 @@
 Datagrams that were read but not forwarded when the budget is spent wait in a bounded backlog, where audio overtakes
 video. While it is full, the sockets are still read, since they hold audio too, but video is dropped
 (Drop.BACKLOG_FULL). Video that has waited for STALE_NS is dropped (Drop.STALE), and so is what follows of its stream:
-some pictures are then missing entirely, instead of packets of all of them. What has accumulated while the process was
-stopped may wait for STALE_AFTER_STOP_NS, since it is soon caught up with, while a keyframe of each stream would not be. An engine that does its own input and output
+some pictures are then missing entirely, instead of packets of all of them. An engine that does its own input and output
 (DirectEngine) keeps that backlog itself, and continues with the stream's next keyframe; here the stream continues once
 the backlog is empty.
+
+A process that was stopped for a moment catches up with what came meanwhile sooner than keyframes of all streams would
+come, so that video may wait for STALE_AFTER_STOP_NS.
 """
 
 import time
@@ -22,7 +24,7 @@ BUDGET = 2_000_000
 BACKLOG_DATAGRAMS = 49152
 STALE_NS = 200_000_000
 HELD_NS = 200_000_000
-"""A wait in a socket that shows that the process was stopped, and not just short of time, since sockets are read first."""
+"""A wait in a socket that shows that the process was stopped: one that is short of time still reads sockets first."""
 STALE_AFTER_STOP_NS = 500_000_000
 CATCHES_UP_NS = 1_000_000_000
 _READ_DATAGRAMS = 256

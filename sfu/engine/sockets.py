@@ -18,9 +18,7 @@ from typing import NamedTuple
 from sfu.engine.contract import Address, Datagram, Drop, Outgoing
 
 RECEIVE_BUFFER_BYTES = 40 << 20
-"""The kernel doubles it, and a packet takes about 2.3 KB of it: half a second of a full load, during which the process may
-not run.
-"""
+"""Half a second of a full load, during which the process may not run. The kernel doubles it; a packet takes 2.3 KB."""
 SEND_BUFFER_BYTES = 16 << 20
 MAX_DATAGRAM = 2048
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name these

@@ -73,9 +73,7 @@ class OverloadWatch:
             read - self._read_before,
             busy,
             is_pending=self._node.is_rationing,
-            was_stopped=in_use is not None
-            and elapsed > _LONG_WINDOW_NS
-            and (1 - in_use) * elapsed > _STOPPED_NS,
+            was_stopped=in_use is not None and elapsed > _LONG_WINDOW_NS and (1 - in_use) * elapsed > _STOPPED_NS,
         )
         self._lost_before, self._read_before = lost, read
         before = self.step

@@ -296,19 +296,17 @@ class Look:
 
     def is_like(self, healthy: "Healthy") -> bool:
         """Return True if about as much video arrives as in a healthy period, and everything with similar latency."""
-        return self.rate >= NORMAL * healthy.lowest and self.p99 <= max(HELD_P99_MS, healthy.highest)
+        return self.rate >= NORMAL * healthy.lowest and self.p99 <= max(HELD_P99_MS, 2 * healthy.p99)
 
 
 @dataclass(frozen=True, slots=True)
 class Healthy(Look):
-    """A healthy period; `lowest` is the lowest rate of a sample, `highest` its highest p99 (ms).
+    """A healthy period; `lowest` is the lowest rate of a sample.
 
-    Frames differ in size: within a quarter second, up to a tenth fewer packets arrive than on average, and one in six
-    has the p99 of a keyframe of 720p, which is paced over 40 ms.
+    Frames differ in size: within a quarter second, up to a tenth fewer packets arrive than on average.
     """
 
     lowest: float
-    highest: float
 
 
 async def _look(client: LightClient, seconds: float) -> Look:
@@ -322,8 +320,7 @@ async def _healthy(client: LightClient) -> Healthy:
     looks = [await _look(client, SAMPLE_SECONDS) for _ in range(round(HEALTHY_SECONDS / SAMPLE_SECONDS))]
     rates = [look.rate for look in looks]
     packets = sum(look.packets for look in looks) / len(looks)
-    delays = [look.p99 for look in looks]
-    return Healthy(sum(rates) / len(rates), median(delays), packets, min(rates), max(delays))
+    return Healthy(sum(rates) / len(rates), median(look.p99 for look in looks), packets, min(rates))
 
 
 def _note_look(looks: list[str], healthy: Healthy, here: MeetingStage, look: Look) -> None:

@@ -74,6 +74,7 @@ cdef enum:
     SENT_VIDEO = 1
     SENT_RTX = 2
     SENT_PADDING = 3
+    SENT_COPIED_AUDIO = 4
     USAGE_NORMAL = 0
     USAGE_OVERUSE = 1
     USAGE_UNDERUSE = 2

@@ -287,7 +287,8 @@ class PeerSender:
         self._tally.forwarded += 1
         data = protector.seal(header, payload + packet.padding, route.base, out_seq)
         if self.analyser is not None:
-            kind = SentKind.AUDIO if route.entry.is_audio else SentKind.VIDEO
+            sound = SentKind.COPIED_AUDIO if self.copies else SentKind.AUDIO
+            kind = sound if route.entry.is_audio else SentKind.VIDEO
             seq = _recorded_seq(route, stamps)
             self.analyser.sent(SentPacket(seq, route.entry.ssrc, out_seq & 0xFFFF, len(data), now, kind))
         return data

@@ -29,6 +29,7 @@ def _disagreements():
         "SentKind.VIDEO": (SENT_VIDEO, SENT_KINDS.index(SentKind.VIDEO)),
         "SentKind.RTX": (SENT_RTX, SENT_KINDS.index(SentKind.RTX)),
         "SentKind.PADDING": (SENT_PADDING, SENT_KINDS.index(SentKind.PADDING)),
+        "SentKind.COPIED_AUDIO": (SENT_COPIED_AUDIO, SENT_KINDS.index(SentKind.COPIED_AUDIO)),
         "Drop.UNKNOWN_SOURCE": (DROP_UNKNOWN_SOURCE, Drop.UNKNOWN_SOURCE),
         "Drop.NOT_WEBRTC": (DROP_NOT_WEBRTC, Drop.NOT_WEBRTC),
         "Drop.MALFORMED": (DROP_MALFORMED, Drop.MALFORMED),

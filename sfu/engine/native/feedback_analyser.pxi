@@ -7,6 +7,8 @@ cdef int64_t OBSERVED_AGE = 10000000000
 cdef int64_t FIRST_WINDOW_NS = 500000000
 cdef int64_t WINDOW_NS = 150000000
 cdef int64_t LOSS_WINDOW_NS = 250000000
+cdef int64_t LONGEST_LOSS_WINDOW_NS = 1000000000
+cdef int64_t LOSS_PACKETS = 10
 cdef int64_t CLOCK_JUMP_NS = 3000000000
 cdef int64_t CALM_NS = 5000000
 cdef int64_t PROBED_NS = 2000000000
@@ -244,25 +246,38 @@ cdef bint group_delta(Link *link, int64_t sent, int64_t arrival, int size, int64
 cdef bint losses_add(Link *link, const Matched *matched, int count, Lost *window) noexcept nogil:
     """See sfu.machines.congestion.loss_windows; return True when a window is complete."""
     cdef int k
-    cdef int64_t duration
+    cdef int64_t duration, single
+    cdef bint is_copied
     for k in range(count):
+        is_copied = matched[k].kind == SENT_COPIED_AUDIO
         if matched[k].was_lost:
             link.losses.lost -= 1
+            link.copied_losses.lost -= is_copied
             continue
         if link.losses.packets == 0:
             link.first_sent = matched[k].sent
         link.last_sent = max(link.last_sent, matched[k].sent)
         link.losses.packets += 1
+        link.copied_losses.packets += is_copied
         link.loss_bytes += matched[k].size
         if not matched[k].arrived:
             link.losses.lost += 1
+            link.copied_losses.lost += is_copied
     duration = link.last_sent - link.first_sent
-    if link.losses.packets < 10 or duration < LOSS_WINDOW_NS:
+    single = link.losses.packets - link.copied_losses.packets
+    if link.losses.packets < LOSS_PACKETS or duration < LOSS_WINDOW_NS:
+        return False
+    if 0 < single < LOSS_PACKETS and duration < LONGEST_LOSS_WINDOW_NS:
         return False
     window.packets = link.losses.packets
-    window.lost = max(link.losses.lost, <int64_t>0)
+    window.lost = link.losses.lost
+    if single >= LOSS_PACKETS:
+        window.packets = single
+        window.lost -= link.copied_losses.lost
+    window.lost = max(window.lost, <int64_t>0)
     window.rate = link.loss_bytes * 8e9 / duration
     link.losses.packets = link.losses.lost = link.loss_bytes = 0
+    link.copied_losses.packets = link.copied_losses.lost = 0
     return True
 
 

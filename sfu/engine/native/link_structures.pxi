@@ -109,6 +109,7 @@ cdef struct Link:
     int64_t bytes
     int64_t elapsed
     Lost losses
+    Lost copied_losses
     int64_t loss_bytes
     int64_t first_sent
     int64_t last_sent

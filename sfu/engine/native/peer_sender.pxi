@@ -149,7 +149,7 @@ cdef inline void count_sent(
         state.retransmitted += 1
     if peer.link != NULL and (not kind or identity.prefix):
         if not kind:
-            kind = SENT_AUDIO if route.is_audio else SENT_VIDEO
+            kind = (SENT_COPIED_AUDIO if peer.copies else SENT_AUDIO) if route.is_audio else SENT_VIDEO
         link_sent(state, peer.link, transport_seq, identity.ssrc, identity.index, size, kind)
 
 

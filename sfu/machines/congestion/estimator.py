@@ -12,6 +12,7 @@ from sfu.machines.congestion.acknowledged_rate import AcknowledgedRate
 from sfu.machines.congestion.application_limit import ApplicationLimit
 from sfu.machines.congestion.competition import Competition
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
+from sfu.machines.congestion.inherent_loss import InherentLoss
 from sfu.machines.congestion.loss_based_rate import LossBasedRate
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.probes import ProbeCluster, ProbeControl, ProbeResults
@@ -78,6 +79,7 @@ class Estimator:
         self._others = Competition()
         self._control = RateControl(settings.start, settings.minimum, settings.maximum)
         self._losses = LossBasedRate(settings.minimum)
+        self._inherent = InherentLoss()
         self._reported = ReceiverReportedRate(settings.start, settings.minimum, settings.maximum)
         self._limit = ApplicationLimit()
         self._was_limited = False
@@ -110,6 +112,13 @@ class Estimator:
     def is_drained(self) -> bool:
         """True if our packets do not cause a queue, so losses are the link's own."""
         return self._others.is_on or (self._usage is not Usage.OVERUSE and self._standing.queueing < _PROBED_QUEUE_NS)
+
+    @property
+    def inherent_loss(self) -> float:
+        """The loss while none of our packets waited; 0 if that is long ago. Reports of peers without feedback do not
+        tell.
+        """
+        return self._inherent.newest if self.has_feedback else self._reported.loss
 
     @property
     def is_shared(self) -> bool:
@@ -189,6 +198,7 @@ class Estimator:
         if self._standing.is_busy and not self._others.is_on and self._limit.is_limited and acknowledged is not None:
             self._limit_to(max(acknowledged, self._acknowledged.newest), now)
         self._losses.update(summary.losses, acknowledged, self._control.rate, now)
+        self._inherent.update(summary.losses, self._losses.loss, now, is_drained=self.is_drained)
         if probed is not None and not overused:
             self._losses.set(min(probed, self._control.rate))
         self._conclude(now)
@@ -267,7 +277,9 @@ class Estimator:
         return self._standing.queueing >= _QUEUE_NS
 
     def _decrease(self, acknowledged: float | None, now: int) -> None:
-        """Decrease to the rate of arrivals during a queue, which is the link's rate; the average lags behind."""
+        """Decrease to the rate of arrivals during a queue, which is the link's rate; the average lags behind. What the
+        link loses itself took room as well.
+        """
         limited = self._limit.is_limited and self._standing.queueing < _FULL_NS
         if not self._control.may_decrease(None if limited else acknowledged, self.round_trip, now):
             return
@@ -276,6 +288,7 @@ class Estimator:
             fell = newest < acknowledged / _LATE and self._standing.queueing >= _FULL_NS
             if fell or newest > acknowledged * _LATE:
                 acknowledged = max(newest, acknowledged / _FALL)
+            acknowledged /= 1.0 - self._inherent.lasting
         queueing = self._standing.queueing
         self._control.update(
             Usage.OVERUSE, acknowledged, self.round_trip, now, application_limited=limited, queueing=queueing

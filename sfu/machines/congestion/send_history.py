@@ -19,12 +19,13 @@ _SECOND = 1_000_000_000
 
 
 class SentKind(IntEnum):
-    """The kind of a sent packet."""
+    """The kind of a sent packet. Copies of audio have the number of the original, so only the loss of all is seen."""
 
     AUDIO = 0
     VIDEO = 1
     RTX = 2
     PADDING = 3
+    COPIED_AUDIO = 4
 
 
 class SentPacket(NamedTuple):

@@ -21,6 +21,7 @@ _TARGET = 0.95
 _MAX_RATIO = 2.0
 _STANDS = 0.7  # of the run's longest delay: a receiver that was only busy has its longest delay earlier
 _LASTS_NS = 3_000_000_000
+_SOUND = (SentKind.AUDIO, SentKind.COPIED_AUDIO)
 
 
 class StartupRun(NamedTuple):
@@ -46,7 +47,7 @@ class StartupRate:
         """
         found = None
         for result in results:
-            if result.kind == SentKind.AUDIO or result.arrival is None:
+            if result.kind in _SOUND or result.arrival is None:
                 continue
             if self._began is None:
                 self._began = now

@@ -6,7 +6,7 @@ From 8 % loss on a third copy follows after another 20 ms, where it takes no roo
 packets because it is full gets no copies, which would fill it further.
 """
 
-_ON_LOSS, _OFF_LOSS = 0.01, 0.002  # the copies themselves hide losses, hence the distance
+_ON_LOSS, _OFF_LOSS = 0.01, 0.002  # without pictures, copies hide losses, hence the distance
 _ON_SHARE, _OFF_SHARE = 0.15, 0.25  # the largest share of the estimate up to which audio is sent twice
 _THIRD_LOSS, _THIRD_SHARE = 0.08, 0.05
 _HOLD_NS = 15_000_000_000

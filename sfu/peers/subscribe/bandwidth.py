@@ -27,7 +27,6 @@ _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
 _OPENING_NS = 3_000_000_000  # a second until its cost is known, and some time for probes with it
 _BETWEEN_TRIALS_NS = 10_000_000_000
-_BURST_NS = 1_000_000_000
 _SECOND = 1_000_000_000
 
 
@@ -71,7 +70,6 @@ class Bandwidth:
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
         self._folded = 0  # the time for which calm feedback is folded, 0 before the first
         self._bursts = BurstCapacity()
-        self._drained_loss, self._drained_at = 0.0, now
         observer.report_sent(peer, True)
         self._set_budget()
 
@@ -157,8 +155,6 @@ class Bandwidth:
         if summary is not None:
             self._estimator.observed(summary, arrival)
             self._bursts.observed(summary, arrival)
-            if self._estimator.is_drained:
-                self._drained_loss, self._drained_at = self._estimator.state.loss, arrival
         if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
             self._next_check = min(self._next_check, arrival)  # along with this, without a separate wake-up
         self._is_heard = True
@@ -186,22 +182,13 @@ class Bandwidth:
         """The part of the estimate for media; the rest is for repairs and RTCP. Losses of a full link need no room for
         repairs, since less will be lost once less is sent.
         """
-        return media_share(self._inherent_loss)
+        return media_share(self._estimator.inherent_loss)
 
     def room(self, least: float) -> float:
         """Return the part of the estimate for media (bits/s). `least` is the cost of sound and of the cheapest picture,
         which come before repairs.
         """
         return max(self.rate * self.media_share, min(least, self.rate * media_share(0.0)))
-
-    @property
-    def _inherent_loss(self) -> float:
-        """The loss measured while none of our packets waited; 0 if that is long ago. A short queue, as after a burst,
-        keeps the last value.
-        """
-        if self._estimator.is_drained:
-            return self._estimator.state.loss
-        return self._drained_loss if self._checked_at - self._drained_at < _BURST_NS else 0.0
 
     @property
     def round_trip(self) -> int:
@@ -215,7 +202,7 @@ class Bandwidth:
         budget, may be sent. Audio has a separate budget, since it is small and comes first.
         """
         budget = self._sound_repairs if is_audio else self._repairs
-        return budget.admit(packets, size, self.rate, now, loss=self._inherent_loss, leave=leave)
+        return budget.admit(packets, size, self.rate, now, loss=self._estimator.inherent_loss, leave=leave)
 
     def timer(self) -> int:
         """Return when `handle_timer` has work next."""

@@ -16,7 +16,7 @@ from sfu.peers.subscribe.downtrack import DownTrack
 
 _STEP_NS = 20_000_000
 _JUDGE_NS = 250_000_000
-_OFF_LOSS = 0.05
+_OFF_LOSS = 0.08
 _APART_NS = 10_000_000
 _MAX_COPIES = 12  # packets of a route in a step
 

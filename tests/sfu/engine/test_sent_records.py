@@ -83,7 +83,10 @@ def test_repairs_and_audio_are_told_apart(engine: Reporting) -> None:
     engine.switch_route(2, RouteSource(3, at_keyframe=False))
     engine.retransmit(2, 0x1001, [501], 0, 0)
     engine.process([publisher.protect(opus(1))], 0)
-    assert [result.kind for result in told(engine, 5, 2)] == [SentKind.RTX, SentKind.AUDIO]
+    engine.copy_audio(2, 1)
+    engine.process([publisher.protect(opus(2))], 20 * MILLISECOND)
+    kinds = [SentKind.RTX, SentKind.AUDIO, SentKind.COPIED_AUDIO]
+    assert [result.kind for result in told(engine, 5, 3)] == kinds
 
 
 def test_without_the_extension_packets_are_told_by_stream_and_seq(engine: Reporting) -> None:

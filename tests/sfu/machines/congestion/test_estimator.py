@@ -4,6 +4,7 @@ from sfu.formats.congestion_feedback import CongestionFeedback, PacketArrival, S
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.estimator import Estimator, EstimatorSettings
 from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser, FeedbackSummary, SentSummary
+from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.send_history import SentKind, SentPacket
 
@@ -119,21 +120,24 @@ def test_the_round_trip_is_smoothed() -> None:
     assert 29 * MS < estimator.round_trip < 35 * MS
 
 
-def told(estimator: Estimator, now: int, rate: float, delay: int, *, overused: bool = False) -> None:
-    """Send for 100 ms at `rate` bits/s, and say that it took `delay` ms at least and came at that rate."""
+def told(estimator: Estimator, now: int, rate: float, delay: int, *, lost: float = 0.0, overused: bool = False) -> None:
+    """Send for 100 ms at `rate` bits/s, and say that it took `delay` ms at least and came at that rate, less what was
+    `lost`.
+    """
     estimator.sent(SentSummary(20, int(rate / 80), now - 100 * MS, now))
     usage = Usage.OVERUSE if overused else Usage.NORMAL
-    estimator.observed(FeedbackSummary(50 * MS, delay * MS, (rate / 1000,), overused, usage, 0, 0, None, ()), now)
+    rates, losses = (rate * (1 - lost) / 1000,), LossWindow(20, int(20 * lost), rate)
+    estimator.observed(FeedbackSummary(50 * MS, delay * MS, rates, overused, usage, 0, 0, losses, ()), now)
 
 
-def after(share: float, delays: list[int]) -> float:
+def after(share: float, delays: list[int], lost: float = 0.0) -> float:
     """Return what is left of an estimate after overuse with these delays, where that share of it was sent."""
     estimator = Estimator()
-    for tenth in range(60):
-        told(estimator, tenth * 100 * MS, estimator.rate * share, 25)
+    for tenth in range(100):
+        told(estimator, tenth * 100 * MS, estimator.rate * share, 25, lost=lost)
     before = estimator.rate
     for place, delay in enumerate(delays):
-        told(estimator, (60 + place) * 100 * MS, before * share, delay, overused=True)
+        told(estimator, (100 + place) * 100 * MS, before * share, delay, lost=lost, overused=True)
     return estimator.rate / before
 
 
@@ -145,3 +149,15 @@ def test_where_less_is_sent_one_burst_that_waits_does_not() -> None:
     assert after(0.7, [45]) > 0.99
     assert after(0.7, [65]) > 0.99
     assert after(0.7, [65, 75]) < 0.7
+
+
+def test_what_the_link_loses_itself_does_not_lower_it_further() -> None:
+    assert abs(after(0.95, [65, 75], lost=0.2) / after(0.95, [65, 75]) - 1) < 0.02
+
+
+def test_a_link_without_feedback_has_the_loss_of_its_reports() -> None:
+    estimator = Estimator()
+    estimator.report(0.1, 0)
+    assert estimator.inherent_loss == 0.1
+    told(estimator, SECOND, 1e6, 25)
+    assert estimator.inherent_loss == 0.0

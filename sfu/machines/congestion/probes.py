@@ -36,6 +36,7 @@ _SATURATED = 0.9
 _TARGET = 0.95
 _QUEUE_NS = 15_000_000
 _STANDS = 0.7
+_UNEVEN = 0.5
 _MAX_INTERVAL_OF_CLUSTER = 1_000_000_000
 _MAX_CLUSTERS = 8
 _SECOND = 1_000_000_000
@@ -175,7 +176,7 @@ class ProbeControl:
 
 class ProbeResult(NamedTuple):
     """The measured rate in bits/s. `fills`: it was less than the sent rate, and a queue grew until the end. `is_least`:
-    all of the cluster arrived, as fast as it was sent, so the link may carry more.
+    all of the cluster arrived as fast as it was sent, or was sent in bursts far apart, so the link may carry more.
     """
 
     rate: float
@@ -194,6 +195,7 @@ class _Measured:
         "last_sent",
         "last_size",
         "longest_delay",
+        "longest_pause",
         "packets",
         "size",
     )
@@ -203,6 +205,7 @@ class _Measured:
         self.first_received = self.last_received = arrival
         self.first_size = self.last_size = size
         self.first_delay = self.last_delay = self.longest_delay = arrival - sent
+        self.longest_pause = 0
         self.size = size
         self.packets = 1
 
@@ -211,6 +214,11 @@ class _Measured:
         """True if delays grew by more than jitter and were longest at the end, which is unlike a busy receiver."""
         grown = self.last_delay - self.first_delay
         return grown >= _QUEUE_NS and grown >= _STANDS * (self.longest_delay - self.first_delay)
+
+    @property
+    def is_uneven(self) -> bool:
+        """True if a busy machine sent nothing for most of the time, so packets waited for each other."""
+        return self.longest_pause > _UNEVEN * (self.last_sent - self.first_sent)
 
 
 class ProbeResults:
@@ -237,6 +245,7 @@ class ProbeResults:
             self._clusters[result.cluster] = _Measured(result.sent, result.arrival, result.size)
             return None
         measured.first_sent = min(measured.first_sent, result.sent)
+        measured.longest_pause = max(measured.longest_pause, result.sent - measured.last_sent)
         if result.sent >= measured.last_sent:
             measured.last_sent, measured.last_size = result.sent, result.size
             measured.last_delay = result.arrival - result.sent
@@ -270,6 +279,8 @@ def _rate(measured: _Measured, size: int) -> ProbeResult | None:
     received = (measured.size - measured.first_size) * 8e9 / receiving
     if received > _MAX_RATIO * sent:
         return None
+    is_whole = measured.size >= size
     if received < _SATURATED * sent:
-        return ProbeResult(_TARGET * received, fills=measured.is_queueing)
-    return ProbeResult(min(sent, received), is_least=measured.size >= size)
+        fills = measured.is_queueing
+        return ProbeResult(_TARGET * received, fills=fills, is_least=is_whole and measured.is_uneven and not fills)
+    return ProbeResult(min(sent, received), is_least=is_whole)

@@ -242,6 +242,20 @@ def test_what_arrives_slower_is_the_links_rate_less_five_percent() -> None:
     assert measure(4, 8) == ProbeResult(950_000, fills=True)
 
 
+def test_what_a_busy_machine_sent_in_bursts_says_nothing_against_the_link() -> None:
+    """A packet, 20 ms of nothing, then the rest, which arrives at 3 ms a packet."""
+    for pace, result in ((2.5, True), (9.0, False)):
+        results = ProbeResults()
+        results.begun(ProbeCluster(1, 2_000_000, 5000))
+        found = None
+        for number in range(5):
+            sent = int((number and 20 + number * 0.1) * MS)
+            arrived = int((number and 20 + number * pace) * MS)
+            found = results.received(PacketResult(sent, arrived, 1000, SentKind.PADDING, 1)) or found
+        assert found is not None
+        assert (found.is_least, found.fills) == (result, not result)
+
+
 def test_what_arrives_much_faster_is_an_error() -> None:
     assert measure(4, 1) is None
 

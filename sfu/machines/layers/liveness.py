@@ -14,7 +14,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 Layer = TypeVar("Layer", bound=Hashable)
 
-_STALLED_NS = 250_000_000
+_STALLED_NS = 150_000_000
+_UNKNOWN_STALLED_NS = 250_000_000  # of a layer whose frame rate is unknown
 _AFTER_KEYFRAME_NS = 750_000_000
 _INTERVALS = 2.5  # missed frames
 _SIBLING_FRAMES = 3
@@ -111,5 +112,7 @@ class LayerLiveness(Generic[Layer]):
 
 
 def _patience(progress: LayerProgress) -> int:
+    if not progress.frame_rate:
+        return _AFTER_KEYFRAME_NS if progress.after_keyframe else _UNKNOWN_STALLED_NS
     least = _AFTER_KEYFRAME_NS if progress.after_keyframe else _STALLED_NS
-    return max(least, int(_INTERVALS * _SECOND / progress.frame_rate)) if progress.frame_rate > 0 else least
+    return max(least, int(_INTERVALS * _SECOND / progress.frame_rate))

@@ -45,6 +45,16 @@ def test_a_layer_that_stops_is_stalled_soon_and_counts_again_when_it_has_flowed_
     assert track.stalled == set()
 
 
+def test_a_stall_is_known_after_five_missed_frames() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(1000)
+    track.off = {"f"}
+    track.run(100)
+    assert track.stalled == set()
+    track.run(100)
+    assert track.stalled == {"f"}
+
+
 def test_the_lowest_layer_counts_again_soon() -> None:
     track = Track(q=30, h=30, f=30)
     track.run(2000)

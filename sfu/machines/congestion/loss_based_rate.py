@@ -25,6 +25,8 @@ _RECOVERY_NS = 300_000_000
 _RECOVERY_FACTOR = 1.3
 _EXPLAINED = 0.5  # of the losses; if fewer are inherent, the rate was too high
 _GROWTH_PER_SECOND = 1.08
+_CAREFUL_GROWTH_PER_SECOND, _CAREFUL_NS = 1.02, 10_000_000_000
+_FAR = 2.0  # times the rate
 _MIN_PROBABILITY = 1e-6
 _SECOND = 1_000_000_000
 
@@ -57,7 +59,7 @@ class LossBasedRate:
         before = self.rate
         best, inherent = self._best(before, acknowledged, delay_based)
         self._inherent = inherent
-        best = min(best, self._instant_limit())
+        best = min(best, self._instant_limit(before))
         if best > before and self._lowered_at is not None and now - self._lowered_at < _RECOVERY_NS:
             best = max(before, min(best, self._lowered_to * _RECOVERY_FACTOR))
         self._carried = max(self._carried, (acknowledged or 0.0) * _BACK_OFF)
@@ -69,10 +71,18 @@ class LossBasedRate:
                 self._carried = (acknowledged or 0.0) * _BACK_OFF
         elif self._is_full:
             elapsed = min(now - self._updated_at, _SECOND) / _SECOND
-            best = min(best, max(before * _GROWTH_PER_SECOND**elapsed, self._carried))
+            best = min(best, max(before * self._growth(before, now) ** elapsed, self._carried))
             self._is_full = best < delay_based
         self._updated_at = now
         self.rate = max(self._minimum, best)
+
+    def _growth(self, rate: float, now: int) -> float:
+        """Return the growth per second on a link that was full: little at first, beyond what it is known to carry. One
+        that loses much itself carries more than arrived.
+        """
+        is_recent = self._lowered_at is not None and now - self._lowered_at < _CAREFUL_NS
+        is_known = rate >= self._carried and self._inherent < _INHERENT_OFFSET
+        return _CAREFUL_GROWTH_PER_SECOND if is_recent and is_known else _GROWTH_PER_SECOND
 
     @property
     def limits(self) -> bool:
@@ -93,8 +103,18 @@ class LossBasedRate:
         packets = sum(weight * window.packets for weight, window in weighted)
         return sum(weight * window.lost for weight, window in weighted) / packets if packets else 0.0
 
-    def _instant_limit(self) -> float:
-        excess = self.loss - _LOSS_OFFSET
+    def _instant_limit(self, rate: float) -> float:
+        """Return the rate beyond which too much is lost. What was sent at far more than `rate` explains losses, such as
+        those of a start that was too fast for the link.
+        """
+        if self._is_clear:
+            return float("inf")
+        weighted = self._weighted()
+        lost = sum(
+            weight * max(window.lost - window.packets * _excess(window.rate, rate * _FAR), 0.0)
+            for weight, window in weighted
+        )
+        excess = lost / sum(weight * window.packets for weight, window in weighted) - _LOSS_OFFSET
         return _LOSS_BALANCE / excess if excess > 0 else float("inf")
 
     def _best(self, current: float, acknowledged: float | None, delay_based: float) -> tuple[float, float]:
@@ -146,8 +166,11 @@ class LossBasedRate:
         return total
 
 
+def _excess(rate: float, bandwidth: float) -> float:
+    """Return the share of what is sent at `rate` that exceeds the bandwidth."""
+    return (rate - bandwidth) / rate if rate > bandwidth else 0.0
+
+
 def _loss_probability(inherent: float, bandwidth: float, rate: float) -> float:
-    probability = inherent
-    if rate > bandwidth:
-        probability += (1 - inherent) * (rate - bandwidth) / rate
+    probability = inherent + (1 - inherent) * _excess(rate, bandwidth)
     return min(max(probability, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from sfu.machines.congestion.loss_based_rate import LossBasedRate
-from sfu.machines.congestion.loss_windows import LossWindows
+from sfu.machines.congestion.loss_windows import LossWindow, LossWindows
 from sfu.machines.congestion.send_history import PacketResult, SentKind
 
 MS = 1_000_000
@@ -91,3 +91,34 @@ def test_a_probe_that_went_through_raises_it() -> None:
     drive(losses, 10, capacity=500_000)
     losses.set(2_000_000)
     assert losses.rate == 2_000_000
+
+
+def started_too_fast() -> tuple[LossBasedRate, int]:
+    """Two windows of a start at four times the link's rate, of which most was lost."""
+    losses = LossBasedRate(30_000)
+    losses.update(LossWindow(80, 55, 2_000_000), 480_000, 1_500_000, 0)
+    losses.update(LossWindow(76, 50, 1_700_000), 480_000, 1_500_000, 300 * MS)
+    return losses, 300 * MS
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_the_losses_of_a_start_that_was_too_fast_are_explained(lost: int) -> None:
+    losses, now = started_too_fast()
+    assert losses.rate is not None
+    for _ in range(4):
+        now += 300 * MS
+        losses.update(LossWindow(15, lost, 55_000), 100_000, 450_000, now)
+    assert losses.loss > 0.3
+    assert losses.rate > 380_000
+
+
+def test_beyond_what_a_full_link_carries_the_rate_grows_slowly_at_first() -> None:
+    losses, now = started_too_fast()
+    rates = []
+    for _ in range(60):
+        now += 250 * MS
+        losses.update(LossWindow(15, 0, 300_000), 300_000, DELAY_BASED, now)
+        rates.append(losses.rate or 0.0)
+    after_2, after_8, after_14 = rates[7], rates[31], rates[55]
+    assert 1.05 < after_8 / after_2 < 1.2
+    assert after_14 / after_8 > 1.25

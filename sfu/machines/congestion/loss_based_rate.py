@@ -7,7 +7,7 @@ of loss an instant limit applies, since neither media nor other traffic on the l
 """
 
 from collections import deque
-from math import log
+from math import inf, log
 
 from sfu.machines.congestion.loss_windows import LossWindow
 
@@ -98,24 +98,23 @@ class LossBasedRate:
         newest = len(self._windows) - 1
         return [(_AGEING ** (newest - index), window) for index, window in enumerate(self._windows)]
 
-    def _average_loss(self) -> float:
+    def _average_loss(self, rate: float = inf) -> float:
+        """Return the share that was lost, without what was sent beyond `rate`, which explains losses."""
         weighted = self._weighted()
         packets = sum(weight * window.packets for weight, window in weighted)
-        return sum(weight * window.lost for weight, window in weighted) / packets if packets else 0.0
+        lost = sum(
+            weight * max(window.lost - window.packets * _excess(window.rate, rate), 0.0) for weight, window in weighted
+        )
+        return lost / packets if packets else 0.0
 
     def _instant_limit(self, rate: float) -> float:
-        """Return the rate beyond which too much is lost. What was sent at far more than `rate` explains losses, such as
-        those of a start that was too fast for the link.
+        """Return the rate beyond which too much is lost, now that `rate` is sent. A start that was too fast for a link
+        says nothing about that.
         """
         if self._is_clear:
-            return float("inf")
-        weighted = self._weighted()
-        lost = sum(
-            weight * max(window.lost - window.packets * _excess(window.rate, rate * _FAR), 0.0)
-            for weight, window in weighted
-        )
-        excess = lost / sum(weight * window.packets for weight, window in weighted) - _LOSS_OFFSET
-        return _LOSS_BALANCE / excess if excess > 0 else float("inf")
+            return inf
+        excess = self._average_loss(rate * _FAR) - _LOSS_OFFSET
+        return _LOSS_BALANCE / excess if excess > 0 else inf
 
     def _best(self, current: float, acknowledged: float | None, delay_based: float) -> tuple[float, float]:
         candidates = {min(delay_based, current * factor) for factor in _CANDIDATES}
@@ -125,7 +124,7 @@ class LossBasedRate:
         if self._is_clear:
             # Without losses the search would find the highest candidate and no inherent loss.
             return max(candidates), _INHERENT_RANGE[0]
-        best, best_inherent, best_objective = current, self._inherent, -float("inf")
+        best, best_inherent, best_objective = current, self._inherent, -inf
         for bandwidth in sorted(candidates):
             if bandwidth < self._minimum:
                 continue

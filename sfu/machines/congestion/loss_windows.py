@@ -11,7 +11,7 @@ _LONGEST_NS = 1_000_000_000  # for which a window waits for packets without copi
 
 
 class LossWindow(NamedTuple):
-    """A window; `rate` is the sent rate in bits/s."""
+    """A window; `rate` is the sent rate in bits/s, of packets with copies too."""
 
     packets: int
     lost: int

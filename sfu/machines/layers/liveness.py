@@ -112,7 +112,5 @@ class LayerLiveness(Generic[Layer]):
 
 
 def _patience(progress: LayerProgress) -> int:
-    if not progress.frame_rate:
-        return _AFTER_KEYFRAME_NS if progress.after_keyframe else _UNKNOWN_STALLED_NS
-    least = _AFTER_KEYFRAME_NS if progress.after_keyframe else _STALLED_NS
-    return max(least, int(_INTERVALS * _SECOND / progress.frame_rate))
+    missed = int(_INTERVALS * _SECOND / progress.frame_rate) if progress.frame_rate > 0 else _UNKNOWN_STALLED_NS
+    return max(missed, _AFTER_KEYFRAME_NS if progress.after_keyframe else _STALLED_NS)

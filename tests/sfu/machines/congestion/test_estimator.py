@@ -133,11 +133,11 @@ def told(estimator: Estimator, now: int, rate: float, delay: int, *, lost: float
 def after(share: float, delays: list[int], lost: float = 0.0) -> float:
     """Return what is left of an estimate after overuse with these delays, where that share of it was sent."""
     estimator = Estimator()
-    for tenth in range(100):
+    for tenth in range(60):
         told(estimator, tenth * 100 * MS, estimator.rate * share, 25, lost=lost)
     before = estimator.rate
     for place, delay in enumerate(delays):
-        told(estimator, (100 + place) * 100 * MS, before * share, delay, lost=lost, overused=True)
+        told(estimator, (60 + place) * 100 * MS, before * share, delay, lost=lost, overused=True)
     return estimator.rate / before
 
 

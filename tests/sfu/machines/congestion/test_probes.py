@@ -243,7 +243,7 @@ def test_what_arrives_slower_is_the_links_rate_less_five_percent() -> None:
 
 
 def test_what_a_busy_machine_sent_in_bursts_says_nothing_against_the_link() -> None:
-    """A packet, 20 ms of nothing, then the rest, which arrives at 3 ms a packet."""
+    """A packet, 20 ms of nothing, then the rest, which arrives at so many ms a packet."""
     for pace, result in ((2.5, True), (9.0, False)):
         results = ProbeResults()
         results.begun(ProbeCluster(1, 2_000_000, 5000))

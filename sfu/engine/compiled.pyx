@@ -37,13 +37,15 @@ from sfu.formats.dependency_descriptor import DecodeTargetIndication
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines import loudness
-from sfu.machines.congestion import feedback_analyser, overuse, send_history
+from sfu.machines.congestion import feedback_analyser, overuse, send_history, uplink_delay
 from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.overuse import Usage
 from sfu.machines.congestion.send_history import PacketResult, SentKind
+from sfu.machines.congestion.uplink_delay import UplinkWindow
 from sfu.machines.repair import stream_progress, twcc_receiver
 
+ELEMENTS = (*PASSED, Extension.TRANSPORT_SEQ, Extension.ABS_SEND_TIME)
 SENT_KINDS = tuple(SentKind)
 LEFTOVER_KINDS = tuple(LeftoverKind)
 USAGES = (Usage.NORMAL, Usage.OVERUSE, Usage.UNDERUSE)
@@ -124,6 +126,7 @@ include "native/layout.pxi"
 include "native/peer_sender.pxi"
 include "native/forwarding.pxi"
 include "native/progress.pxi"
+include "native/uplink_delay.pxi"
 include "native/acknowledgement.pxi"
 include "native/redundancy.pxi"
 include "native/sources.pxi"

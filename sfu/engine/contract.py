@@ -16,6 +16,7 @@ from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.audio_levels import Voice
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
+from sfu.machines.congestion.uplink_delay import UplinkWindow
 from sfu.machines.repair.receive_statistics import Received
 
 VERSION = 1
@@ -484,6 +485,14 @@ class Engine(Protocol):
 
     def acknowledge(self, peer: int, ssrc: int) -> None:
         """Acknowledge the peer's packets with transport-wide feedback, sent as `ssrc`, from now on."""
+
+    def hide_queue(self, peer: int, hides: bool) -> None:
+        """Hide the queue on the way from the peer in its transport-wide feedback, or show it again; see
+        `sfu.machines.congestion.uplink_delay`.
+        """
+
+    def take_uplinks(self) -> list[tuple[int, UplinkWindow]]:
+        """Return, by peer, the windows of feedback since the last call in which packets waited on their way."""
 
     def leave_strays(self, limit: int) -> None:
         """Leave up to this many STRAY datagrams of a batch to policy (default none); the others are dropped."""

@@ -30,6 +30,7 @@ from sfu.formats import rtcp
 from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
+from sfu.machines.congestion.uplink_delay import UplinkWindow
 from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.machines.repair.twcc_receiver import TwccReceiver
 
@@ -261,6 +262,19 @@ class PythonEngine:
     def acknowledge(self, peer: int, ssrc: int) -> None:
         acknowledger = self._peers[peer].acknowledger = TwccReceiver(ssrc)
         acknowledger.pace = self._feedback_pace
+
+    def hide_queue(self, peer: int, hides: bool) -> None:
+        acknowledger = self._peers[peer].acknowledger
+        if acknowledger is not None:
+            acknowledger.delay.hides = hides
+
+    def take_uplinks(self) -> list[tuple[int, UplinkWindow]]:
+        uplinks = []
+        for number, peer in self._peers.items():
+            if peer.acknowledger is not None:
+                uplinks += [(number, window) for window in peer.acknowledger.windows]
+                peer.acknowledger.windows.clear()
+        return uplinks
 
     def leave_strays(self, limit: int) -> None:
         self._stray_limit = limit

@@ -30,7 +30,7 @@ from sfu.formats.extensions import Extension
 from sfu.machines.repair.stream_progress import RESUMED_NS
 from sfu.machines.repair.twcc_receiver import TwccReceiver
 
-_KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ})
+_KEPT = frozenset({*PASSED, Extension.TRANSPORT_SEQ, Extension.ABS_SEND_TIME})
 
 
 _TOLD = (
@@ -240,13 +240,17 @@ class Reception:
             if name in _KEPT and value:
                 kept[name] = value
         transport = kept.pop(Extension.TRANSPORT_SEQ, b"")
+        sent = kept.pop(Extension.ABS_SEND_TIME, b"")
+        size = len(received.data)
         level = kept.get(Extension.AUDIO_LEVEL)
         if level is not None:
             received.stream.progress.hear(level[0] & 0x7F, level[0] & 0x80 != 0, arrival)
         ours = self._admit(received, kept)
         if peer.acknowledger is not None and len(transport) >= 2:
             transport_seq = int.from_bytes(transport[:2], "big")
-            peer.acknowledger.received(transport_seq, arrival, received.stream.entry.ssrc, ours=ours)
+            stamp = int.from_bytes(sent, "big") if len(sent) == 3 else None
+            ssrc = received.stream.entry.ssrc
+            peer.acknowledger.received(transport_seq, arrival, ssrc, ours=ours, stamp=stamp, size=size)
 
     def _admit(self, received: Received, passed: dict[Extension, bytes]) -> bool:
         """Number a packet, and cache it if it is new. Return whether it is the first after a loss of our own."""

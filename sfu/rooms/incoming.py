@@ -191,6 +191,13 @@ class Incoming:
         self._arrivals.extend(arrivals[:room])
         self._context.counters["arrivals_overlooked"] += len(arrivals[room:])
 
+    def take_uplinks(self) -> None:
+        """Pass on what the engine's feedback to publishers says about their uplinks."""
+        for peer, window in self._context.engine.take_uplinks():
+            owner = self._peers.get(peer)
+            if owner is not None and isinstance(owner.media, PublishPeer):
+                owner.media.waited(window)
+
     def _observed(self, said: Observed) -> None:
         owner = self._peers.get(said.peer)
         subscriber = subscriber_of(owner.media) if owner is not None else None

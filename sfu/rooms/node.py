@@ -493,7 +493,8 @@ class Node:
         self._work_off(now)
 
     def wake(self, now: int) -> None:
-        """Queue due timers for `work`."""
+        """Queue due timers for `work`; learn from the feedback that was sent to publishers."""
+        self._incoming.take_uplinks()
         for key in self.context.schedule.due(now):
             self._turns.setdefault(key, now)
 

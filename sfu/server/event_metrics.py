@@ -22,6 +22,7 @@ _TEXTS = {
     "retransmissions_over_budget": "Requested packets not sent again, since the budget for retransmissions was spent",
     "retransmissions_outdated": "Requested packets not sent again, since they would have arrived too late",
     "retransmissions_doubled": "Second and third copies of retransmissions, on lossy links",
+    "uplinks_shared": "Times that other flows were seen to fill the queue of a publisher's uplink",
     "rtcp_malformed": "RTCP packets that could not be parsed",
     "packets_oversize": "RTP packets of plain senders too large to be forwarded",
     "packets_split": "RTP packets of plain senders that were cut before they were forwarded",

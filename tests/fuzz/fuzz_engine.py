@@ -85,7 +85,7 @@ class Machine:
             self.check(engine.resubmit([leftover], self.now).outgoing)
         elif operation == 6:
             packets = [
-                rtp.RtpPacket(96, seq, body[1], 11, body[2:], extensions=((3, bytes([body[1], seq])),))
+                rtp.RtpPacket(96, seq, body[1], 11, body[2:], extensions=((3, bytes([body[1], seq])), (2, body[2:5])))
                 for seq in body[1:9]
             ]
             protected = [self.publisher.protect(packet, self.now) for packet in packets]
@@ -123,6 +123,8 @@ class Machine:
             self.now += sum(body[7:8]) * MILLISECOND
             self.check(engine.feedback(self.now))
             engine.next_feedback()
+            engine.take_uplinks()
+            engine.hide_queue(1, sum(body[7:8]) > 127)
             if sum(body[8:9]) > 200:
                 engine.acknowledge(1, body[8])
             engine.add_sink_route(body[1] % 6, body[2] & 3, body[3])

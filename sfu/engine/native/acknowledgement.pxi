@@ -8,10 +8,11 @@ cdef void acknowledger_free(Acknowledger *entry) noexcept nogil:
 
 
 cdef void acknowledge_arrival(
-    State *state, Acknowledger *entry, unsigned transport_seq, int64_t arrival, uint32_t media_ssrc, bint is_ours
+    State *state, Acknowledger *entry, unsigned transport_seq, int stamp, int size, int64_t arrival, uint32_t media_ssrc,
+    bint is_ours
 ) noexcept nogil:
     """Take a packet's arrival, including duplicates and padding. `is_ours`: we dropped the packets missing before
-    it.
+    it. `stamp` is its abs-send-time, negative if it has none.
     """
     cdef int64_t seq = unwrap(&entry.seqs, transport_seq, 16)
     cdef Acknowledged *came
@@ -22,6 +23,7 @@ cdef void acknowledge_arrival(
         entry.newest = -1
     if seq < entry.base - LATE_MAX or entry.pending.count >= PENDING_MAX:
         return
+    uplink_received(&entry.delay, stamp, arrival, size)
     resumes = is_ours and seq > entry.newest + 1 and entry.newest >= 0
     entry.newest = max(entry.newest, seq)
     entry.media_ssrc = media_ssrc
@@ -60,6 +62,23 @@ cdef int pending_in_order(Acknowledger *entry) noexcept nogil:
             items[count] = items[k]
             count += 1
     return count
+
+
+cdef bint hide_queue(Acknowledger *entry, int count, UplinkRecord *window) noexcept nogil:
+    """Turn the arrivals of the sorted packets into those to tell; return True if policy has to know the window."""
+    cdef Acknowledged *items = <Acknowledged *>entry.pending.items
+    cdef int64_t until = items[0].arrival
+    cdef int k
+    cdef bint is_told
+    for k in range(1, count):
+        until = max(until, items[k].arrival)
+    window.until = until
+    window.size = entry.delay.size
+    entry.delay.size = 0
+    is_told = uplink_end_window(&entry.delay, items[0].arrival, until, &window.queueing)
+    for k in range(count):
+        items[k].arrival -= uplink_hidden(&entry.delay, items[k].arrival)
+    return is_told
 
 
 cdef inline int64_t ticks(int64_t arrival) noexcept nogil:

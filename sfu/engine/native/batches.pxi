@@ -153,6 +153,15 @@ cdef class BatchEngine(EngineTable):
             raise MemoryError
         entry.acknowledger.ssrc = ssrc
 
+    def hide_queue(self, peer, bint hides):
+        cdef Acknowledger *entry = (<PeerHandle>self.peers[peer]).peer.acknowledger
+        if entry != NULL:
+            entry.delay.hides = hides
+
+    def take_uplinks(self):
+        uplinks, self.uplinks = self.uplinks, []
+        return uplinks
+
     def leave_strays(self, int limit):
         self.state.stray_limit = limit
 
@@ -187,7 +196,10 @@ cdef class BatchEngine(EngineTable):
         cdef Acknowledger *entry = handle.peer.acknowledger
         cdef int count = pending_in_order(entry)
         cdef int done = 0, size
+        cdef UplinkRecord window
         cdef int64_t start = min(entry.base, (<Acknowledged *>entry.pending.items).seq)
+        if hide_queue(entry, count, &window):
+            self.uplinks.append((handle.peer.peer, UplinkWindow(window.until, window.queueing, window.size)))
         while True:
             size = next_feedback_of(entry, &done, count, &start, message)
             if size == 0:

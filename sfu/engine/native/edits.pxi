@@ -14,6 +14,7 @@ cdef class EngineTable:
     cdef dict peers
     cdef dict streams
     cdef dict routes
+    cdef list uplinks
     cdef int filenos[SOCKETS_MAX]
     cdef bint reads[SOCKETS_MAX]
     cdef int64_t slept
@@ -40,6 +41,7 @@ cdef class EngineTable:
         self.peers = {}
         self.streams = {}
         self.routes = {}
+        self.uplinks = []
 
     def __dealloc__(self):
         cdef State *state = &self.state
@@ -74,8 +76,8 @@ cdef class EngineTable:
             handle = self.peers[entry.peer] = PeerHandle(entry.peer)
         memset(handle.peer.extensions, NO_TYPE, sizeof(handle.peer.extensions))
         for identifier, extension in entry.receive_extensions.items():
-            if 0 < identifier < 256 and (extension in PASSED or extension is Extension.TRANSPORT_SEQ):
-                handle.peer.extensions[<int>identifier] = PASSED.index(extension) if extension in PASSED else 4
+            if 0 < identifier < 256 and extension in ELEMENTS:
+                handle.peer.extensions[<int>identifier] = ELEMENTS.index(extension)
         handle.send_extensions = dict(entry.send_extensions)
         for route in handle.routes.values():
             route.lay_out()

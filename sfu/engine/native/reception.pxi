@@ -141,8 +141,8 @@ cdef void receive_rtp(State *state, int number) noexcept nogil:
 
 cdef bint header_parses(const uint8_t *data, int size) noexcept nogil:
     """Return True if an unprotected packet with a known header size is valid RTP."""
-    cdef int at[5]
-    cdef int length[5]
+    cdef int at[ELEMENTS_READ]
+    cdef int length[ELEMENTS_READ]
     cdef uint8_t nothing[256]
     memset(nothing, NO_TYPE, 256)
     return parse_header(data, size, nothing, at, length) >= 0
@@ -171,7 +171,7 @@ cdef int parse_elements(
         if offset + size_of > end:
             return -1
         name = extensions[identifier]
-        if name < 5 and size_of:
+        if name < ELEMENTS_READ and size_of:
             at[name] = offset
             length[name] = size_of
         offset += size_of
@@ -183,10 +183,11 @@ cdef int parse_header(
 ) noexcept nogil:
     """Return the offset of the payload, -1 if the packet is not RTP.
 
-    `at` and `length` receive the places of the elements of PASSED, then of the transport-wide seq; length 0 means none.
+    `at` and `length` receive the places of the elements of PASSED, then of the transport-wide seq and the send time;
+    length 0 means none.
     """
     cdef int offset, end, profile, padding, k
-    for k in range(5):
+    for k in range(ELEMENTS_READ):
         length[k] = 0
     end = protected_header(data, size)
     if end < 0:
@@ -206,10 +207,10 @@ cdef int parse_header(
 
 cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, int64_t arrival) noexcept nogil:
     """Take a packet of a registered stream: `packet.data` holds `size` unprotected bytes."""
-    cdef int at[5]
-    cdef int length[5]
+    cdef int at[ELEMENTS_READ]
+    cdef int length[ELEMENTS_READ]
     cdef int payload_at = parse_header(packet.data, size, peer.extensions, at, length)
-    cdef int k, level, transport_seq = -1
+    cdef int k, level, transport_seq = -1, stamp = -1
     cdef bint is_ours
     if payload_at < 0:
         drop(state, DROP_MALFORMED)
@@ -229,9 +230,13 @@ cdef void take(State *state, Peer *peer, Ssrc *known, Packet *packet, int size, 
         progress_hear(known.stream.progress, level & 0x7F, level & 0x80 != 0, arrival)
     if length[4] >= 2:
         transport_seq = load16(packet.data + at[4])
+    if length[5] == 3:
+        stamp = packet.data[at[5]] << 16 | load16(packet.data + at[5] + 1)
     is_ours = admit(state, known, packet)
     if peer.acknowledger != NULL and transport_seq >= 0:
-        acknowledge_arrival(state, peer.acknowledger, transport_seq, arrival, known.stream.ssrc, is_ours)
+        acknowledge_arrival(
+            state, peer.acknowledger, transport_seq, stamp, size, arrival, known.stream.ssrc, is_ours
+        )
 
 
 cdef void undo_rtx(const Stream *stream, Packet *packet, int repairs) noexcept nogil:

@@ -268,7 +268,32 @@ cdef struct Acknowledged:
     int order
     bint resumes
 
+cdef struct UplinkDelay:
+    bint hides
+    bint has_sent
+    int64_t sent
+    int64_t size
+    bint has_least
+    int64_t least
+    int64_t minima[UPLINK_BUCKETS]
+    int minima_count
+    int64_t bucket
+    bint is_shown
+    int64_t shown
+    int64_t hidden_before
+    int64_t hidden
+    int64_t begin
+    int64_t until
+    bint has_until
+    bint was_told
+
+cdef struct UplinkRecord:
+    int64_t until
+    int64_t queueing
+    int64_t size
+
 cdef struct Acknowledger:
+    UplinkDelay delay
     uint32_t ssrc
     uint32_t media_ssrc
     Unwrapped seqs

@@ -48,6 +48,11 @@ class Competition:
         self._lost_at = 0
         self._given_up: tuple[int, float] | None = None  # when the queue seemed to be ours, and the share then
 
+    @property
+    def steady_share(self) -> float:
+        """The rate that a loss would leave of the share, for senders that must not rise and fall with each of them."""
+        return max(_BETA * max(self.share, self._largest), _FLOOR) if self.is_on else self.share
+
     def sent(self, size: int, now: int) -> None:
         """Take the size of sent packets."""
         self._sent.append((now, size))

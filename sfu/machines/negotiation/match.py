@@ -68,12 +68,9 @@ def _repeats_opus(parameters: Mapping[str, str], found: Mapping[int, NegotiatedP
 
 
 def match_feedback(section: MediaSection, payload_type: int) -> frozenset[str]:
-    """Return the feedback of a payload type that the sfu supports; goog-remb only without transport-cc."""
+    """Return the feedback of a payload type that the sfu supports."""
     offered = {line.value.strip() for line in section.feedback if line.payload_type in (None, payload_type)}
-    agreed = offered & set(_FEEDBACK.get(section.kind, ()))
-    if "transport-cc" in agreed:
-        agreed.discard("goog-remb")
-    return frozenset(agreed)
+    return frozenset(offered & set(_FEEDBACK.get(section.kind, ())))
 
 
 def match_extensions(

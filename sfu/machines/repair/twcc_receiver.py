@@ -8,12 +8,15 @@ Messages leave out packets that we dropped ourselves under overload: one message
 after them. "Not received" would be taken for loss on the link and answered with a lower rate. "Received" needs a time,
 and an invented one would be taken for the link's. libwebrtc counts packets that no message mentions as neither lost nor
 arrived, and no longer as in flight once a later packet arrives.
+
+Arrivals are told without what `UplinkDelay` hides of the delay.
 """
 
 from typing import NamedTuple
 
 from sfu.formats.transport_feedback import REFERENCE_NS, TICK_NS, TransportFeedback
 from sfu.formats.unwrap import Unwrapper
+from sfu.machines.congestion.uplink_delay import UplinkDelay, UplinkWindow
 
 # A message about this many packets stays below 1100 bytes, whatever its pattern.
 MAX_RECEIVED = 400
@@ -36,7 +39,8 @@ class _Came(NamedTuple):
 class TwccReceiver:
     """The feedback to one publishing peer. Arrivals are reported every `interval` ns, or earlier if many have gathered.
 
-    It reports only every `pace` intervals while the node is overloaded.
+    It reports only every `pace` intervals while the node is overloaded. `windows` holds what policy has to know about
+    the delay.
     """
 
     def __init__(self, sender_ssrc: int, *, interval: int = INTERVAL_NS) -> None:
@@ -50,17 +54,30 @@ class TwccReceiver:
         self._deadline: int | None = None
         self._feedback_count = 0
         self.pace = 1
+        self.delay = UplinkDelay()
+        self.windows: list[UplinkWindow] = []
 
-    def received(self, transport_seq: int, arrival: int, media_ssrc: int, *, ours: bool = False) -> bool:
+    def received(
+        self,
+        transport_seq: int,
+        arrival: int,
+        media_ssrc: int,
+        *,
+        ours: bool = False,
+        stamp: int | None = None,
+        size: int = 0,
+    ) -> bool:
         """Take the arrival (ns) of a packet with this 16-bit transport-wide seq, including duplicates and padding.
 
-        `ours`: we dropped the missing packets right before it. Returns True if `timer` is earlier because of it.
+        `ours`: we dropped the missing packets right before it. `stamp` is its abs-send-time, `size` its bytes. Returns
+        True if `timer` is earlier because of it.
         """
         seq = self._unwrapper.unwrap(transport_seq)
         if self._base is None:
             self._base = seq
         if seq < self._base - MAX_LATE or len(self._pending) >= MAX_PENDING:
             return False
+        self.delay.received(stamp, arrival, size)
         before = self._deadline
         resumes = ours and seq > self._newest + 1 and self._newest >= 0
         self._newest = max(self._newest, seq)
@@ -77,7 +94,7 @@ class TwccReceiver:
         if self._deadline is None or now < self._deadline or self._base is None:
             return []
         self._deadline = None
-        came = self._in_order()
+        came = self._told_times(self._in_order())
         messages = []
         start = min(self._base, came[0].seq)
         while came:
@@ -98,6 +115,13 @@ class TwccReceiver:
             if not came or came[-1].seq != entry.seq:
                 came.append(entry)
         return came
+
+    def _told_times(self, came: list[_Came]) -> list[_Came]:
+        """Return the packets with the times of arrival to tell."""
+        window = self.delay.end_window(came[0].arrival, max(entry.arrival for entry in came))
+        if window is not None:
+            self.windows.append(window)
+        return [entry._replace(arrival=entry.arrival - self.delay.hidden(entry.arrival)) for entry in came]
 
     def timer(self) -> int | None:
         """Return when `due` has work next, or None."""

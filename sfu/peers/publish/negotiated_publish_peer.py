@@ -129,7 +129,8 @@ class NegotiatedPublishPeer(PublishPeer):
         }
         entry = PeerEntry(self.peer.number, extensions, sent if shows is not None else {})
         self._context.engine.set_peer(entry)
-        if not self._acknowledges and _wants_transport_feedback(answer.media):
+        self._share.takes_limits = _has_feedback(answer.media, "goog-remb")
+        if not self._acknowledges and _has_feedback(answer.media, "transport-cc"):
             self._acknowledges = True
             self._context.engine.acknowledge(self.peer.number, self._ssrc)
         removed = self._drop_stale(answer.media, declared)
@@ -205,5 +206,5 @@ def _receives(section: NegotiatedMedia) -> bool:
     return section.accepted and section.direction.receives
 
 
-def _wants_transport_feedback(media: Sequence[NegotiatedMedia]) -> bool:
-    return any("transport-cc" in payload.feedback for section in media for payload in section.payloads.values())
+def _has_feedback(media: Sequence[NegotiatedMedia], kind: str) -> bool:
+    return any(kind in payload.feedback for section in media for payload in section.payloads.values())

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
+from sfu.machines.congestion.uplink_delay import UplinkWindow
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.repair.stream_progress import OVERSIZE_BYTES
 from sfu.machines.repair.thin_uplink import ThinUplink
@@ -19,12 +20,14 @@ from sfu.peers.plain_peer import PlainPeer
 from sfu.peers.publish.capture_clock import CaptureClock
 from sfu.peers.publish.ingress_registry import IngressRegistry
 from sfu.peers.publish.ingress_stream import IngressStream
+from sfu.peers.publish.uplink_share import UplinkShare
 from sfu.peers.publish.uptrack import UpTrack
 
 _REPORT_INTERVAL_NS = 1_000_000_000
 _IDLE_REPORT_NS = 30_000_000_000  # without packets there is nothing to report; the first one ends this interval
 _CNAME_BYTES = 8
-_KEYFRAME, _RESUMED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.RESUMED)  # operators of IntFlag are slow
+# Plain integers: an IntFlag's operators are slow.
+_KEYFRAME, _RESUMED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.RESUMED), int(ArrivalFlag.OVERFLOWED)
 
 
 class PublishPeer:
@@ -42,6 +45,7 @@ class PublishPeer:
         self._ssrc = random_ssrc()
         self._cname = secrets.token_hex(_CNAME_BYTES)
         self._acknowledges = False
+        self._share = UplinkShare(context, self.peer.number, self._ssrc)
         self._next_report = now + _REPORT_INTERVAL_NS
         self._reports: list[tuple[int, rtcp.SenderReport, int]] = []
 
@@ -69,12 +73,19 @@ class PublishPeer:
         if stream is None:
             return False
         hastens = stream.arrived(arrival)
+        if arrival.gap and not arrival.flags & _OVERFLOWED:
+            self._share.lost(arrival.arrival)
         if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
             self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
         if arrival.flags & _RESUMED:
             self._next_report = min(self._next_report, coalesce(arrival.arrival + _REPORT_INTERVAL_NS))
             return True
         return hastens
+
+    def waited(self, window: UplinkWindow) -> None:
+        """Take a window of feedback in which packets waited on their way, or others filled the queue before."""
+        if self._share.waited(window):
+            self._context.outbox.send(self.peer.protect_rtcp(rtcp.serialize(self._share.limits())))
 
     def _tell_oversize(self) -> None:
         """Count packets that may be too large for others' links, and warn once for each stream."""
@@ -180,6 +191,7 @@ class PublishPeer:
         packets: list[rtcp.Packet] = []
         self._registry.sense_uplink(now)
         if now >= self._next_report:
+            packets += self._share.limits()
             self._next_report = coalesce(now + _REPORT_INTERVAL_NS * self._context.pace)
             self._tell_oversize()
             blocks = [stream.report_block(now) for stream in self._registry.streams.values()]

@@ -1,5 +1,7 @@
 """Transport-wide feedback from engines to publishers: it contains exactly the arrivals of the packets."""
 
+from collections.abc import Sequence
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,11 +25,14 @@ def acknowledging(engine: Engine) -> Engine:
     return engine
 
 
-def come(engine: Engine, *numbered: tuple[int, int]) -> None:
-    """Let packets come: transport-wide seq, arrival."""
+def come(engine: Engine, *numbered: tuple[int, int], took: Sequence[int] = ()) -> None:
+    """Let packets come: transport-wide seq, arrival. Those that say when they were sent `took` that long (ns)."""
     batch = []
     for seq, (transport_seq, arrival) in enumerate(numbered):
-        extensions = ((3, (transport_seq & 0xFFFF).to_bytes(2, "big")),)
+        extensions: tuple[tuple[int, bytes], ...] = ((3, (transport_seq & 0xFFFF).to_bytes(2, "big")),)
+        if seq < len(took):
+            stamp = (arrival - took[seq] << 18) // 1_000_000_000 & 0xFFFFFF
+            extensions += ((2, stamp.to_bytes(3, "big")),)
         packet = RtpPacket(111, seq & 0xFFFF, seq * 960, 31, b"sound", extensions=extensions)
         batch.append(Datagram(rtp.serialize(packet), SOURCE, 0, arrival))
     engine.process(batch, 0)
@@ -115,3 +120,44 @@ def test_engines_write_the_same_and_lose_nothing(patterns: list[list[tuple[int, 
         assert {number: arrival % modulus for number, arrival in arrivals.items()} == {
             number: arrival % modulus for number, arrival in came.items()
         }
+
+
+WINDOWS = st.lists(
+    st.tuples(st.lists(st.integers(0, 500), max_size=8), st.integers(1, 12), st.integers(1, 12_000), st.booleans()),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(windows=WINDOWS)
+def test_engines_hide_the_same_queues(windows: list[tuple[list[int], int, int, bool]]) -> None:
+    engines = [acknowledging(create_engine(name)) for name in available_engines()]
+    seq, now = 0, 10**15
+    for delays, packets, apart, hides in windows:
+        numbered = [(seq + k, now + k * apart * MILLISECOND) for k in range(packets)]
+        seq, now = seq + packets, numbered[-1][1] + 60 * MILLISECOND
+        for engine in engines:
+            engine.hide_queue(1, hides)
+            come(engine, *numbered, took=[delay * MILLISECOND for delay in delays])
+        said = [engine.feedback(now) for engine in engines]
+        assert all(entry == said[0] for entry in said)
+        told = [engine.take_uplinks() for engine in engines]
+        assert all(entry == told[0] for entry in told)
+
+
+def test_a_hidden_queue_is_not_told(engine: Engine) -> None:
+    acknowledging(engine)
+    numbered = [(seq, 10**12 + seq * 50 * MILLISECOND) for seq in range(5)]
+    shown = []
+    for place, (seq, arrival) in enumerate(numbered):
+        engine.hide_queue(1, place >= 2)
+        come(engine, (seq, arrival), took=[(20, 60, 60, 90, 120)[place] * MILLISECOND])
+        (message,) = told(engine, arrival + 50 * MILLISECOND)
+        shown += [at for _, at in message.arrivals() if at is not None]
+    queues = [(peer, round(window.queueing / MILLISECOND)) for peer, window in engine.take_uplinks()]
+    assert queues == [(1, 40), (1, 40), (1, 70), (1, 100)]
+    assert engine.take_uplinks() == []
+    modulus = 64 * MILLISECOND << 24
+    hidden = [(arrival - at) % modulus // MILLISECOND for (_, arrival), at in zip(numbered, shown, strict=True)]
+    assert hidden == [0, 0, 0, 30, 60]

@@ -53,6 +53,7 @@ class Camera:
 
     def __init__(self, stage: Stage, person: Person, number: int, sizes: Mapping[str, tuple[int, int]] = SIZES) -> None:
         self.person = person
+        self._stage = stage
         self._sizes = sizes
         first = 3000 + 10 * number
         layers = THREE_LAYERS if len(sizes) > 1 else f"a=ssrc:{first} cname:x\r\n"
@@ -129,8 +130,14 @@ class Camera:
             head = bytes([head[0] | 0x80, 0x60, lowest, layer << 6 | is_sync << 5]) + head[1:]
         seq = self._seqs[rid]
         self._seqs[rid] += 1
-        labels = {"rid": rid, "mid": "1"} if self._is_labelled else {}
-        packet = video(self._transport_seq, head + bytes(max(1, min(_PACKET, size - part))), ssrc, **labels)
+        packet = video(
+            self._transport_seq,
+            head + bytes(max(1, min(_PACKET, size - part))),
+            ssrc,
+            rid=rid if self._is_labelled else "",
+            mid="1" if self._is_labelled else "",
+            sent=self._stage.now,
+        )
         self._transport_seq += 1
         timestamp = self._frames * 2970 & 0xFFFFFFFF
         return packet._replace(seq=seq & 0xFFFF, timestamp=timestamp, marker=part + _PACKET >= size)

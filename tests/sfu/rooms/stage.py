@@ -310,6 +310,7 @@ VIDEO = (
     "m=video 9 UDP/TLS/RTP/SAVPF 120 121\r\na=sendonly\r\na=rtpmap:120 VP8/90000\r\na=rtcp-fb:120 nack\r\n"
     "a=rtcp-fb:120 nack pli\r\na=rtcp-fb:120 transport-cc\r\na=rtpmap:121 rtx/90000\r\na=fmtp:121 apt=120\r\n"
     "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+    "a=rtcp-fb:120 goog-remb\r\na=extmap:4 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\r\n"
     "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
     "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
 )
@@ -356,8 +357,13 @@ def audio(seq: int, ssrc: int = 1001, level: int | None = None) -> RtpPacket:
     return RtpPacket(111, seq & 0xFFFF, seq * 960 & 0xFFFFFFFF, ssrc, b"opus", extensions=extensions)
 
 
-def video(seq: int, payload: bytes = DELTA, ssrc: int = 2001, *, rid: str = "", mid: str = "") -> RtpPacket:
+def video(
+    seq: int, payload: bytes = DELTA, ssrc: int = 2001, *, rid: str = "", mid: str = "", sent: int | None = None
+) -> RtpPacket:
+    """Return a packet of a picture; `sent` is the time (ns) that it says it was sent."""
     extensions: tuple[tuple[int, bytes], ...] = ((3, (seq & 0xFFFF).to_bytes(2, "big")),)
+    if sent is not None:
+        extensions += ((4, ((sent << 18) // SECOND & 0xFFFFFF).to_bytes(3, "big")),)
     if rid:
         extensions += ((10, rid.encode()),)
     if mid:

@@ -67,7 +67,7 @@ def test_chromium_simulcast() -> None:
         Codec.RTX,
     }
     assert video.payloads[97].repairs == 96
-    assert video.payloads[96].feedback == {"nack", "nack pli", "transport-cc"}
+    assert video.payloads[96].feedback == {"nack", "nack pli", "transport-cc", "goog-remb"}
     assert 100 not in video.payloads  # VP9 profile 2
     assert set(video.extensions.values()) >= {Extension.MID, Extension.RID, Extension.REPAIRED_RID}
     reply = result.description.media[1]

@@ -63,7 +63,7 @@ def test_chromium_takes_everything() -> None:
     video = result.media[3]
     assert {payload.codec for payload in video.payloads.values()} == {*PAYLOAD_TYPES, Codec.RTX} - {Codec.OPUS}
     assert video.payloads[97].repairs == 96
-    assert video.payloads[96].feedback == {"nack", "nack pli", "transport-cc"}
+    assert video.payloads[96].feedback == {"nack", "nack pli", "transport-cc", "goog-remb"}
     assert video.extensions[7] is Extension.DEPENDENCY_DESCRIPTOR
     assert result.remote.role is DtlsRole.SERVER
     assert result.remote.fingerprints[0].algorithm == "sha-256"

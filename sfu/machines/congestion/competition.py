@@ -49,9 +49,9 @@ class Competition:
         self._given_up: tuple[int, float] | None = None  # when the queue seemed to be ours, and the share then
 
     @property
-    def steady_share(self) -> float:
-        """The rate that a loss would leave of the share, for senders that must not rise and fall with each of them."""
-        return max(_BETA * max(self.share, self._largest), _FLOOR) if self.is_on else self.share
+    def peak(self) -> float:
+        """The best rate of arrivals (bits/s) since the queue has stood, 0 before."""
+        return self._peak
 
     def sent(self, size: int, now: int) -> None:
         """Take the size of sent packets."""

@@ -10,17 +10,21 @@ from sfu.machines.congestion.competition import Competition
 from sfu.machines.congestion.uplink_delay import UplinkWindow
 
 _RATE_NS = 500_000_000
-_EMPTY_TRIP_NS = 50_000_000
+_SHARE = 0.5  # of what arrived at best, since there are at least two now
+_LOSS, _GROWTH = 0.875, 0.04  # at a loss; a second
+_LOSSES_NS = 1_000_000_000
+_REACH = 2.0  # times the rate that arrives
+_FLOOR = 300_000.0  # bits/s
 _LONGEST_NS = 600_000_000_000  # clocks drift apart meanwhile, which looks like a queue that never empties
-_GROWTH = 0.04  # a second
 _SECOND = 1_000_000_000
 
 
 class SharedUplink:
     """The uplink of one publish peer. `is_shared` is true while others fill its queue.
 
-    `share` is the publisher's limit in bits/s, infinite without others. It neither falls at each loss, as that of a TCP
-    flow does, nor rises as fast: each layer that begins or ends costs a keyframe, whose burst would overflow the queue.
+    `share` is the publisher's limit in bits/s, infinite without others. It falls less at a loss than that of a TCP flow
+    (RFC 9438), and rises more slowly: each layer that begins or ends costs a keyframe, whose burst would overflow the
+    queue.
     """
 
     def __init__(self) -> None:
@@ -28,29 +32,31 @@ class SharedUplink:
         self.share = float("inf")
         self._competition = Competition()
         self._windows: deque[UplinkWindow] = deque()
-        self._trip = _EMPTY_TRIP_NS
-        self._since = 0
+        self._since = self._lost_at = 0
 
     def update(self, window: UplinkWindow) -> bool:
         """Take a window; return True if `is_shared` changes."""
         if self.is_shared and window.until - self._since >= _LONGEST_NS:
             self._competition = Competition()
         elapsed = window.until - self._windows[-1].until if self._windows else 0
-        self._trip = _EMPTY_TRIP_NS + window.queueing
+        arriving = self._arriving(window)
         self._competition.sent(window.size, window.until - window.queueing)
-        self._competition.update(window.queueing, self._arriving(window), self._trip, window.until)
+        self._competition.update(window.queueing, arriving, window.queueing, window.until)
         was_shared, self.is_shared = self.is_shared, self._competition.is_on
-        share = self._competition.steady_share
-        if was_shared and self.is_shared:
-            share = min(share, self.share * (1 + _GROWTH * elapsed / _SECOND))
-        elif self.is_shared:
+        if not self.is_shared:
+            self.share = float("inf")
+        elif not was_shared:
             self._since = window.until
-        self.share = share
+            self.share = max(_SHARE * self._competition.peak, _FLOOR)
+        elif self.share < _REACH * arriving:
+            self.share *= 1 + _GROWTH * elapsed / _SECOND
         return self.is_shared is not was_shared
 
     def lost(self, now: int) -> None:
         """Note that packets are missing."""
-        self._competition.lost(now, self._trip)
+        if self.is_shared and now - self._lost_at >= _LOSSES_NS:
+            self._lost_at = now
+            self.share = max(_LOSS * self.share, _FLOOR)
 
     def _arriving(self, window: UplinkWindow) -> float:
         """Return the rate of arrivals, in bits/s; 0 until it is known."""

@@ -33,7 +33,7 @@ def beside_others() -> Publisher:
 
 def test_a_queue_that_stands_though_less_is_sent_is_filled_by_others() -> None:
     publisher = beside_others()
-    assert 500_000 < publisher.uplink.share <= 1_000_000
+    assert 450_000 < publisher.uplink.share < 550_000
 
 
 def test_a_queue_that_drains_is_our_own() -> None:
@@ -56,7 +56,10 @@ def test_the_share_grows_slowly_and_falls_with_losses() -> None:
     begin = publisher.uplink.share
     publisher.send(700, queue=100, seconds=10)
     grown = publisher.uplink.share
-    assert 1.1 * begin < grown < 1.5 * begin
+    assert 1.2 * begin < grown < 1.6 * begin
+    publisher.send(700, queue=100, seconds=60)
+    assert publisher.uplink.share < 1_500_000  # beyond what arrives, nothing shows that there is room
+    publisher.uplink.share = grown
     for _ in range(10):
         publisher.uplink.lost(publisher.now * MS)
         publisher.send(700, queue=100, seconds=1)

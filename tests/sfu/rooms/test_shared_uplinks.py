@@ -2,40 +2,24 @@
 
 from sfu.formats import rtcp
 from tests.sfu.rooms.simulcast_call import Call, Camera
-from tests.sfu.rooms.stage import MS, RtcClient, Stage
-from tests.sfu.rooms.test_bad_uplinks import WIDE
-from tests.support.link_model import Link, LinkSettings
+from tests.sfu.rooms.stage import MS
+from tests.sfu.rooms.test_bad_uplinks import WIDE, Uplink
+from tests.support.link_model import LinkSettings
 
 QUEUE = 100 * MS
+LINK = LinkSettings(rate=4_000_000, delay=20 * MS, queue_bytes=100_000)
 FOREIGN = b""
 
 
-class SharedUplink:
-    """Replaces a publisher's client; its packets cross a link, whose queue others fill if they `upload`."""
+class SharedUplink(Uplink):
+    """An uplink whose queue others fill while they `upload`."""
 
-    def __init__(self, stage: Stage, camera: Camera) -> None:
-        self.uploads = False
-        self.link: Link[bytes] = Link(LinkSettings(rate=4_000_000, delay=20 * MS, queue_bytes=100_000), 1)
-        self._client: RtcClient = camera.client
-        (address,) = [address for address, client in stage.clients.items() if client is self._client]
-        stage.clients[address] = self  # type: ignore[assignment]
-
-    @property
-    def ready(self) -> bool:
-        return self._client.ready
-
-    def receive(self, data: bytes, now: int) -> None:
-        self._client.receive(data, now)
-
-    def handle_timer(self, now: int) -> None:
-        self._client.handle_timer(now)
+    uploads = False
 
     def datagrams_to_send(self, now: int) -> list[bytes]:
         while self.uploads and self.link.queueing_delay < QUEUE:
             self.link.push(FOREIGN, 1500, now)
-        for data in self._client.datagrams_to_send(now):
-            self.link.push(data, len(data), now)
-        return [data for _, data in self.link.pop(now) if data != FOREIGN]
+        return [data for data in super().datagrams_to_send(now) if data != FOREIGN]
 
 
 def limits(camera: Camera) -> list[int]:
@@ -48,7 +32,7 @@ def limits(camera: Camera) -> list[int]:
 def test_a_publisher_gets_its_share_beside_an_upload_and_all_of_the_link_after_it() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras
-    uplink = SharedUplink(call.stage, camera)
+    uplink = SharedUplink(call.stage, camera, LINK)
     call.run(3)
     uplink.uploads = True
     call.run(3)
@@ -66,7 +50,7 @@ def test_a_publisher_gets_its_share_beside_an_upload_and_all_of_the_link_after_i
 def test_a_link_without_others_is_not_limited() -> None:
     call = Call(WIDE)
     (camera,) = call.cameras
-    uplink = SharedUplink(call.stage, camera)
+    uplink = Uplink(call.stage, camera, LINK)
     call.run(3)
     uplink.link.change(call.stage.now, rate=1_000_000)
     call.run(1)

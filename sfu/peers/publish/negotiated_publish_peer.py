@@ -129,7 +129,7 @@ class NegotiatedPublishPeer(PublishPeer):
         }
         entry = PeerEntry(self.peer.number, extensions, sent if shows is not None else {})
         self._context.engine.set_peer(entry)
-        self._share.takes_limits = _has_feedback(answer.media, "goog-remb")
+        self._share.takes_limits |= _has_feedback(answer.media, "goog-remb")
         if not self._acknowledges and _has_feedback(answer.media, "transport-cc"):
             self._acknowledges = True
             self._context.engine.acknowledge(self.peer.number, self._ssrc)

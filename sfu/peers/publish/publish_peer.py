@@ -191,7 +191,6 @@ class PublishPeer:
         packets: list[rtcp.Packet] = []
         self._registry.sense_uplink(now)
         if now >= self._next_report:
-            packets += self._share.limits()
             self._next_report = coalesce(now + _REPORT_INTERVAL_NS * self._context.pace)
             self._tell_oversize()
             blocks = [stream.report_block(now) for stream in self._registry.streams.values()]
@@ -201,6 +200,7 @@ class PublishPeer:
                 packets.append(rtcp.SourceDescription(((self._ssrc, self._cname),)))
             else:
                 self._next_report = coalesce(now + _IDLE_REPORT_NS)
+            packets += self._share.limits()
         for stream in self._registry.streams.values():
             for packet in stream.feedback(self._ssrc, now):
                 if isinstance(packet, rtcp.Nack):

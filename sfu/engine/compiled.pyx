@@ -37,7 +37,7 @@ from sfu.formats.dependency_descriptor import DecodeTargetIndication
 from sfu.formats.extensions import Extension
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines import loudness
-from sfu.machines.congestion import feedback_analyser, overuse, send_history, uplink_delay
+from sfu.machines.congestion import feedback_analyser, least_delay, overuse, send_history, uplink_delay
 from sfu.machines.congestion.loss_windows import LossWindow
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary, SentSummary
 from sfu.machines.congestion.overuse import Usage

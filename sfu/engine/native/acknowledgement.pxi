@@ -64,7 +64,7 @@ cdef int pending_in_order(Acknowledger *entry) noexcept nogil:
     return count
 
 
-cdef bint hide_queue(Acknowledger *entry, int count, UplinkRecord *window) noexcept nogil:
+cdef bint told_arrivals(Acknowledger *entry, int count, UplinkRecord *window) noexcept nogil:
     """Turn the arrivals of the sorted packets into those to tell; return True if policy has to know the window."""
     cdef Acknowledged *items = <Acknowledged *>entry.pending.items
     cdef int64_t until = items[0].arrival
@@ -75,7 +75,7 @@ cdef bint hide_queue(Acknowledger *entry, int count, UplinkRecord *window) noexc
     window.until = until
     window.size = entry.delay.size
     entry.delay.size = 0
-    is_told = uplink_end_window(&entry.delay, items[0].arrival, until, &window.queueing)
+    is_told = uplink_end_window(&entry.delay, until, &window.queueing)
     for k in range(count):
         items[k].arrival -= uplink_hidden(&entry.delay, items[k].arrival)
     return is_told

@@ -198,7 +198,7 @@ cdef class BatchEngine(EngineTable):
         cdef int done = 0, size
         cdef UplinkRecord window
         cdef int64_t start = min(entry.base, (<Acknowledged *>entry.pending.items).seq)
-        if hide_queue(entry, count, &window):
+        if told_arrivals(entry, count, &window):
             self.uplinks.append((handle.peer.peer, UplinkWindow(window.until, window.queueing, window.size)))
         while True:
             size = next_feedback_of(entry, &done, count, &start, message)

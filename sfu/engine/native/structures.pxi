@@ -270,8 +270,7 @@ cdef struct Acknowledged:
 
 cdef struct UplinkDelay:
     bint hides
-    bint has_sent
-    int64_t sent
+    Unwrapped stamps
     int64_t size
     bint has_least
     int64_t least
@@ -284,7 +283,6 @@ cdef struct UplinkDelay:
     int64_t hidden
     int64_t begin
     int64_t until
-    bint has_until
     bint was_told
 
 cdef struct UplinkRecord:

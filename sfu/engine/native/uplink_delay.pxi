@@ -1,18 +1,13 @@
-# sfu.machines.congestion.uplink_delay in C.
+# sfu.machines.congestion.uplink_delay and least_delay in C.
 
 
 cdef void uplink_received(UplinkDelay *delay, int stamp, int64_t arrival, int size) noexcept nogil:
     """Take a packet; a negative `stamp` means that it has no send time."""
-    cdef int64_t half = 1 << 23
     cdef int64_t taken
     delay.size += size
     if stamp < 0:
         return
-    if not delay.has_sent:
-        delay.has_sent = True
-        delay.sent = stamp
-    delay.sent += ((stamp - delay.sent + half) & (2 * half - 1)) - half
-    taken = arrival - (delay.sent * 1953125 >> 9)
+    taken = arrival - (unwrap(&delay.stamps, stamp, 24) * 1953125 >> 9)
     delay.least = min(delay.least, taken) if delay.has_least else taken
     delay.has_least = True
 
@@ -59,14 +54,13 @@ cdef void uplink_hide(UplinkDelay *delay, int64_t elapsed) noexcept nogil:
     delay.hidden += min(max(aim - delay.hidden, -reach), reach)
 
 
-cdef bint uplink_end_window(UplinkDelay *delay, int64_t first, int64_t until, int64_t *queueing) noexcept nogil:
+cdef bint uplink_end_window(UplinkDelay *delay, int64_t until, int64_t *queueing) noexcept nogil:
     """Decide what to hide of the arrivals since the last call; return True if policy has to be told of the window."""
-    cdef int64_t elapsed = min(max(until - (delay.until if delay.has_until else first), 0), UPLINK_ELAPSED_NS)
+    cdef int64_t elapsed = min(max(until - delay.until, 0), UPLINK_ELAPSED_NS)
     cdef int64_t apart
     cdef bint has_least = delay.has_least, was_told = delay.was_told
     delay.begin = until - elapsed
     delay.until = until
-    delay.has_until = True
     if has_least and delay.minima_count:
         apart = delay.least - uplink_baseline(delay)
         if max(apart, -apart) > UPLINK_JUMP_NS:

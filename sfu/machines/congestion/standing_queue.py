@@ -7,14 +7,12 @@ case to losses alone. A baseline that has really risen, as after a change of rou
 queue would have drained by then.
 """
 
-from collections import deque
+from sfu.machines.congestion.least_delay import LeastDelay
 
 _STANDING_NS = 150_000_000
 _HOLD_NS = 300_000_000
 _BELIEVED_NS = 4_000_000_000
 _BUSY_NS, _BUSY_HOLD_NS, _BUSY_BELIEVED_NS = 40_000_000, 500_000_000, 10_000_000_000
-_BUCKET_NS = 10_000_000_000
-_BUCKETS = 6
 
 
 class StandingQueue:
@@ -28,7 +26,7 @@ class StandingQueue:
     def __init__(self) -> None:
         self.queueing = 0
         self.is_busy = False
-        self._minima: deque[tuple[int, int]] = deque(maxlen=_BUCKETS)  # (bucket, smallest delay)
+        self._least = LeastDelay()
         self._since: int | None = None
         self._busy_since: int | None = None
 
@@ -37,12 +35,7 @@ class StandingQueue:
 
         `is_shared`: others keep the queue filled, so that it stands for long although the baseline has not risen.
         """
-        bucket = now // _BUCKET_NS
-        if self._minima and self._minima[-1][0] == bucket:
-            self._minima[-1] = (bucket, min(delay, self._minima[-1][1]))
-        else:
-            self._minima.append((bucket, delay))
-        self.queueing = delay - min(smallest for _, smallest in self._minima)
+        self.queueing = self._least.excess(delay, now)
         self._watch(now, is_shared=is_shared)
         if self.queueing < _STANDING_NS:
             self._since = None
@@ -50,7 +43,7 @@ class StandingQueue:
         if self._since is None:
             self._since = now
         if now - self._since >= _BELIEVED_NS and not is_shared:
-            self._minima.clear()
+            self._least.forget()
             self._since = None
             return False
         return now - self._since >= _HOLD_NS
@@ -68,7 +61,7 @@ class StandingQueue:
         if self._busy_since is None:
             self._busy_since = now
         if now - self._busy_since >= _BUSY_BELIEVED_NS and not is_shared:
-            self._minima.clear()
+            self._least.forget()
             self._busy_since, self.is_busy = None, False
             return
         self.is_busy = now - self._busy_since >= _BUSY_HOLD_NS

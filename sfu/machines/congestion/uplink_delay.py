@@ -10,11 +10,12 @@ by little: if the queue was the publisher's own after all, its estimator must le
 This code runs in the Python engine, and is the specification of the compiled one.
 """
 
-from collections import deque
 from typing import NamedTuple
 
+from sfu.formats.unwrap import Unwrapper
+from sfu.machines.congestion.least_delay import LeastDelay
+
 QUEUE_NS = 20_000_000
-BUCKET_NS, BUCKETS = 10_000_000_000, 6
 JUMP_NS = 10_000_000_000  # no queue, but a clock that was set, or send times that mean something else
 MAX_ELAPSED_NS = 1_000_000_000
 _STAMP_BITS = 24
@@ -33,13 +34,13 @@ class UplinkDelay:
 
     def __init__(self) -> None:
         self.hides = False
-        self._sent: int | None = None  # of the newest packet, in units of 2 ** -18 s
+        self._stamps = Unwrapper(_STAMP_BITS)
         self._size = 0
         self._least: int | None = None
-        self._minima: deque[list[int]] = deque(maxlen=BUCKETS)  # bucket, least delay
+        self._usual = LeastDelay()
         self._shown: int | None = None  # the delay that feedback shows while it hides the rest
         self._hidden_before = self._hidden = 0
-        self._begin, self._until = 0, -1
+        self._begin = self._until = 0
         self._was_told = False
 
     def received(self, stamp: int | None, arrival: int, size: int) -> None:
@@ -47,29 +48,26 @@ class UplinkDelay:
         self._size += size
         if stamp is None:
             return
-        if self._sent is None:
-            self._sent = stamp
-        half = 1 << _STAMP_BITS - 1
-        self._sent += ((stamp - self._sent + half) & (2 * half - 1)) - half
-        delay = arrival - (self._sent * 1_953_125 >> 9)
+        delay = arrival - (self._stamps.unwrap(stamp) * 1_953_125 >> 9)  # 2 ** -18 s in ns
         self._least = delay if self._least is None else min(self._least, delay)
 
-    def end_window(self, first: int, until: int) -> UplinkWindow | None:
-        """Decide what to hide of arrivals from `first` to `until`, all those since the last call.
+    def end_window(self, until: int) -> UplinkWindow | None:
+        """Decide what to hide of the arrivals since the last call, of which `until` is the latest.
 
         Returns the window if packets wait or if delays are hidden, and once more when neither is the case any longer.
         """
-        elapsed = min(max(until - (self._until if self._until >= 0 else first), 0), MAX_ELAPSED_NS)
+        elapsed = min(max(until - self._until, 0), MAX_ELAPSED_NS)
         self._begin, self._until = until - elapsed, until
         least, size = self._least, self._size
         self._least, self._size = None, 0
-        if least is not None and self._minima and abs(least - self._baseline()) > JUMP_NS:
-            self._minima.clear()
+        usual = self._usual.least
+        if least is not None and usual is not None and abs(least - usual) > JUMP_NS:
+            self._usual.forget()
             self._shown = None
         self._hide(least, elapsed)
         if least is None:
             return None
-        queueing = self._queueing(least, until)
+        queueing = self._usual.excess(least, until, holds=self.hides)
         was_told, self._was_told = self._was_told, self.hides or queueing >= QUEUE_NS
         return UplinkWindow(until, queueing, size) if was_told or self._was_told else None
 
@@ -94,15 +92,3 @@ class UplinkDelay:
                 self._shown = least - self._hidden
             aim, reach = least - self._shown, elapsed * 4 // 5
         self._hidden += min(max(aim - self._hidden, -reach), reach)
-
-    def _queueing(self, least: int, until: int) -> int:
-        """Return the excess over the least delay of the last minute, or of more while others fill the queue."""
-        bucket = until // BUCKET_NS
-        if self._minima and (self.hides or self._minima[-1][0] == bucket):
-            self._minima[-1][1] = min(least, self._minima[-1][1])
-        else:
-            self._minima.append([bucket, least])
-        return least - self._baseline()
-
-    def _baseline(self) -> int:
-        return min(delay for _, delay in self._minima)

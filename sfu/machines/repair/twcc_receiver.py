@@ -118,7 +118,7 @@ class TwccReceiver:
 
     def _told_times(self, came: list[_Came]) -> list[_Came]:
         """Return the packets with the times of arrival to tell."""
-        window = self.delay.end_window(came[0].arrival, max(entry.arrival for entry in came))
+        window = self.delay.end_window(max(entry.arrival for entry in came))
         if window is not None:
             self.windows.append(window)
         return [entry._replace(arrival=entry.arrival - self.delay.hidden(entry.arrival)) for entry in came]

@@ -31,7 +31,7 @@ class Uplink:
             arrivals = [(at + delay) * MS for at in sent]
             for at, arrival in zip(sent, arrivals, strict=True):
                 self.delay.received(stamp_of(at * MS), arrival, 1000)
-            window = self.delay.end_window(arrivals[0], arrivals[-1])
+            window = self.delay.end_window(arrivals[-1])
             if window is not None:
                 self.windows.append(window)
             told = [arrival - self.delay.hidden(arrival) for arrival in arrivals]
@@ -104,7 +104,7 @@ def test_packets_without_a_send_time_change_nothing() -> None:
     delay.hides = True
     for at in range(0, 1000, 50):
         delay.received(None, at * MS, 100)
-        assert delay.end_window(at * MS, at * MS) is None
+        assert delay.end_window(at * MS) is None
         assert delay.hidden(at * MS) == 0
 
 
@@ -118,7 +118,7 @@ def test_shown_times_of_arrival_stay_in_order(windows: list[tuple[list[int], boo
         arrivals = [now + 10 * MS * (k + 1) for k in range(len(waits))]
         for arrival, wait in zip(arrivals, waits, strict=True):
             delay.received(stamp_of(arrival - wait * MS), arrival, 100)
-        delay.end_window(arrivals[0], arrivals[-1])
+        delay.end_window(arrivals[-1])
         for arrival in arrivals:
             told = arrival - delay.hidden(arrival)
             assert told >= shown

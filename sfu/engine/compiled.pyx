@@ -29,7 +29,7 @@ from sfu.engine.contract import (
     Switch,
 )
 from sfu.engine.stream import MAX_CACHE_PACKETS, MIN_CACHE_PACKETS
-from sfu.engine.packet import PASSED
+from sfu.engine.packet import NO_PLAYOUT_DELAY, PASSED, playout_delay
 from sfu.engine.srtp import KEY_BYTES, check_keys, derive_key
 from sfu.formats import dependency_descriptor, red, transport_feedback
 from sfu.formats.codecs import Codec
@@ -58,6 +58,7 @@ cdef enum:
     CODEC_RTX = 5
     CODEC_RED = 6
     INDICATION_SWITCH = 2
+    PLAYOUT_PLACE = 2
     DESCRIPTOR_PLACE = 3
     FLAG_KEYFRAME = 2
     FLAG_PADDING = 4

@@ -19,7 +19,7 @@ from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.uplink_delay import UplinkWindow
 from sfu.machines.repair.receive_statistics import Received
 
-VERSION = 1
+VERSION = 2
 """The version of the calls between policy and the compiled engine: increase it with each change that an engine which
 was not rebuilt would get wrong. Such an engine refuses to load.
 """
@@ -414,6 +414,14 @@ class Engine(Protocol):
 
     def set_permitted(self, stream: int, permitted: bool) -> None:
         """Let packets of the stream pass, or drop them as NOT_PERMITTED (muted by a host, not granted)."""
+
+    def set_playout_delay(self, stream: int, delay: int | None) -> None:
+        """Have receivers show the pictures of a stream no sooner than `delay` ns after they have arrived; None says
+        nothing.
+
+        Packets with a playout delay of their publisher's keep that. A keyframe that would have none says 0, since its
+        receiver may have seen another stream before, and keeps what that said.
+        """
 
     def set_shed(self, stream: int, shed: bool) -> None:
         """Drop packets of the stream unread, as SHED, or stop doing so.

@@ -7,6 +7,7 @@ from sfu.formats import keyframes, vp8, vp9
 from sfu.formats.codecs import Codec
 from sfu.formats.dependency_descriptor import DecodeTargetIndication, DependencyDescriptor
 from sfu.formats.extensions import Extension
+from sfu.formats.header_extensions import write_playout_delay
 
 PASSED = (
     Extension.AUDIO_LEVEL,
@@ -17,6 +18,15 @@ PASSED = (
 """Header extensions that reach subscribers, in the order in which they are written."""
 
 
+_MAX_PLAYOUT_NS = 10_000_000_000  # what receivers assume
+
+
+def playout_delay(least: int) -> bytes:
+    """Return the extension by which receivers show a picture at least `least` ns after its arrival."""
+    return write_playout_delay(least, _MAX_PLAYOUT_NS)
+
+
+NO_PLAYOUT_DELAY = playout_delay(0)
 MAX_EQUALISING = 3
 """The most padding, in bytes, that is worth adding for equally long packets."""
 

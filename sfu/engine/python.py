@@ -20,7 +20,7 @@ from sfu.engine.contract import (
     StreamEntry,
 )
 from sfu.engine.forwarding import Forwarder, is_silent
-from sfu.engine.packet import Packet, equalise
+from sfu.engine.packet import Packet, equalise, playout_delay
 from sfu.engine.peer_sender import MAX_COPIES, Layouts, PeerSender
 from sfu.engine.reception import Peer, Reception
 from sfu.engine.route import Route, RoutedStream
@@ -144,6 +144,9 @@ class PythonEngine:
             entry.keyframe = -1
             for route in entry.routes:
                 route.release_held(entry)
+
+    def set_playout_delay(self, stream: int, delay: int | None) -> None:
+        self._streams[stream][1].playout_delay = playout_delay(delay) if delay is not None else b""
 
     def set_shed(self, stream: int, shed: bool) -> None:
         self._streams[stream][1].is_shed = shed

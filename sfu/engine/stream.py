@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from sfu.engine.contract import Drop, Payload, StreamEntry
-from sfu.engine.packet import Packet
+from sfu.engine.packet import NO_PLAYOUT_DELAY, Packet
 from sfu.formats import dependency_descriptor
 from sfu.formats.dependency_descriptor import TemplateStructure
+from sfu.formats.extensions import Extension
 from sfu.machines.repair.stream_progress import StreamProgress
 
 AnyRoute = TypeVar("AnyRoute")
@@ -37,6 +38,7 @@ class Stream(Generic[AnyRoute]):
         "overflows",
         "payloads",
         "permitted",
+        "playout_delay",
         "progress",
         "routes",
         "sinks",
@@ -47,6 +49,7 @@ class Stream(Generic[AnyRoute]):
         self.payloads: Mapping[int, Payload] = entry.payloads
         self.permitted = True
         self.is_shed = False
+        self.playout_delay = b""  # the header extension's value, empty for none
         self.progress = StreamProgress()
         self.newest = -1
         self.keyframe = -1  # the first packet of the newest keyframe
@@ -101,8 +104,10 @@ class Stream(Generic[AnyRoute]):
         self.newest = max(self.newest, packet.ext_seq)
         self._oldest = max(min(self._oldest, packet.ext_seq), self.newest - self._capacity + 1)
         self._forget(packet.arrival - CACHE_NS)
-        if packet.is_keyframe and not self.is_audio:
-            self._note_keyframe(packet)
+        if not self.is_audio:
+            if packet.is_keyframe:
+                self._note_keyframe(packet)
+            self._tell_playout_delay(packet)
 
     def _forget(self, horizon: int) -> None:
         """Drop packets from before `horizon`, up to the first later one; the newest stays."""
@@ -119,6 +124,14 @@ class Stream(Generic[AnyRoute]):
         is_same = self.keyframe >= 0 and packet.timestamp == self._keyframe_timestamp
         if is_same == (packet.ext_seq < self.keyframe):
             self.keyframe, self._keyframe_timestamp = packet.ext_seq, packet.timestamp
+
+    def _tell_playout_delay(self, packet: Packet) -> None:
+        """Give a packet the stream's playout delay if it has none; a keyframe says that there is none."""
+        delay = self.playout_delay
+        if not delay and self.keyframe >= 0 and packet.timestamp == self._keyframe_timestamp:
+            delay = NO_PLAYOUT_DELAY
+        if delay:
+            packet.passed.setdefault(Extension.PLAYOUT_DELAY, delay)
 
     def describe(self, packet: Packet, value: bytes) -> None:
         """Set an AV1 packet's frame number from its dependency descriptor and, if that parses, its layers."""

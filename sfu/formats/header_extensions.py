@@ -7,6 +7,7 @@ RFC 8285's stop rules (id 15, and padding with a length) end a block early.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+_PLAYOUT_UNIT_NS = 10_000_000
 ONE_BYTE_PROFILE = 0xBEDE
 TWO_BYTE_PROFILE = 0x1000
 
@@ -113,3 +114,12 @@ def write_transport_seq(seq: int) -> bytes:
 
 def write_identifier(text: str) -> bytes:
     return text.encode("ascii")
+
+
+def write_playout_delay(least: int, most: int) -> bytes:
+    """Return a playout-delay extension: how long after its arrival a picture may be shown, in ns.
+
+    Each is rounded to 10 ms, and limited to 40.95 s (http://www.webrtc.org/experiments/rtp-hdrext/playout-delay).
+    """
+    low, high = (min(max(delay + _PLAYOUT_UNIT_NS // 2, 0) // _PLAYOUT_UNIT_NS, 0xFFF) for delay in (least, most))
+    return (low << 12 | high).to_bytes(3, "big")

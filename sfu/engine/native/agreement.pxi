@@ -14,6 +14,7 @@ def _disagreements():
         "DecodeTargetIndication.SWITCH": (INDICATION_SWITCH, DecodeTargetIndication.SWITCH),
         "PASSED": (PASSED_COUNT, len(PASSED)),
         "ELEMENTS": (ELEMENTS_READ, len(ELEMENTS)),
+        "PLAYOUT_DELAY": (PLAYOUT_PLACE, PASSED.index(Extension.PLAYOUT_DELAY)),
         "DEPENDENCY_DESCRIPTOR": (DESCRIPTOR_PLACE, PASSED.index(Extension.DEPENDENCY_DESCRIPTOR)),
         "ArrivalFlag.KEYFRAME": (FLAG_KEYFRAME, ArrivalFlag.KEYFRAME),
         "ArrivalFlag.PADDING": (FLAG_PADDING, ArrivalFlag.PADDING),

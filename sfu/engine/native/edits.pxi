@@ -241,6 +241,13 @@ cdef class EngineTable:
                 if route.pending == entry:
                     route.held = -1
 
+    def set_playout_delay(self, stream, delay):
+        cdef Stream *entry = (<StreamHandle>self.streams[stream]).stream
+        cdef bytes value = playout_delay(delay) if delay is not None else b""
+        entry.has_playout_delay = delay is not None
+        if entry.has_playout_delay:
+            memcpy(entry.playout_delay, <const uint8_t *>value, PLAYOUT_BYTES)
+
     def set_shed(self, stream, shed):
         (<StreamHandle>self.streams[stream]).stream.is_shed = shed
 

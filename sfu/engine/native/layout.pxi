@@ -41,6 +41,7 @@ cdef inline int write_header(
     cdef bint one_byte = takes_one_byte(route, packet)
     cdef uint8_t *at = out + 16
     cdef uint8_t value[4]
+    cdef const uint8_t *passed
     cdef int k, words
     cdef int first = 0xA0 if packet.equalising else 0x80
     out[0] = first | 0x10
@@ -58,7 +59,10 @@ cdef inline int write_header(
         at = put_element(at, one_byte, route.mid_id, route.mid, route.mid_size)
     for k in range(PASSED_COUNT):
         if route.passed_id[k] and packet.passed_size[k]:
-            at = put_element(at, one_byte, route.passed_id[k], packet.data + packet.passed_at[k], packet.passed_size[k])
+            passed = packet.playout_delay
+            if packet.passed_at[k] != OWN_VALUE:
+                passed = packet.data + packet.passed_at[k]
+            at = put_element(at, one_byte, route.passed_id[k], passed, packet.passed_size[k])
             if k == DESCRIPTOR_PLACE and packet.frame_number >= 0:
                 store16(at - packet.passed_size[k] + 1, (packet.frame_number + frame_offset) & 0xFFFF)
     if at == out + 16:

@@ -1,5 +1,8 @@
 # sfu.engine.reception in C: turns slots of received bytes into packets in caches, and leftovers for policy.
 
+cdef uint8_t no_playout_delay[PLAYOUT_BYTES]
+memcpy(no_playout_delay, <const uint8_t *>(<bytes>NO_PLAYOUT_DELAY), PLAYOUT_BYTES)
+
 
 cdef Ssrc *ssrc_of(Peer *peer, uint32_t ssrc) noexcept nogil:
     cdef int k
@@ -332,6 +335,18 @@ cdef inline void note_keyframe(Stream *stream, const Packet *packet) noexcept no
         stream.keyframe_timestamp = packet.timestamp
 
 
+cdef inline void tell_playout_delay(const Stream *stream, Packet *packet) noexcept nogil:
+    """Give a packet the playout delay of its stream; a keyframe says that there is none."""
+    if stream.has_playout_delay:
+        memcpy(packet.playout_delay, stream.playout_delay, PLAYOUT_BYTES)
+    elif stream.keyframe >= 0 and packet.timestamp == stream.keyframe_timestamp:
+        memcpy(packet.playout_delay, no_playout_delay, PLAYOUT_BYTES)
+    else:
+        return
+    packet.passed_size[PLAYOUT_PLACE] = PLAYOUT_BYTES
+    packet.passed_at[PLAYOUT_PLACE] = OWN_VALUE
+
+
 cdef void keep(
     State *state, Stream *stream, Packet *packet, int64_t ext_seq, int payload_type, int refusal
 ) noexcept nogil:
@@ -355,6 +370,8 @@ cdef void keep(
     stream.newest = max(stream.newest, ext_seq)
     if packet.is_keyframe and not stream.is_audio:
         note_keyframe(stream, packet)
+    if not packet.passed_size[PLAYOUT_PLACE] and not stream.is_audio:
+        tell_playout_delay(stream, packet)
     if place[0] != NULL:
         packet_release(state, place[0])
     place[0] = packet

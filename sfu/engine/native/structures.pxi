@@ -30,6 +30,7 @@ cdef struct Packet:
     uint16_t picture_mask
     uint16_t passed_at[PASSED_COUNT]
     uint8_t passed_size[PASSED_COUNT]
+    uint8_t playout_delay[PLAYOUT_BYTES]
     uint8_t marker
     uint8_t payload_type
     uint8_t codec
@@ -106,6 +107,8 @@ cdef struct Stream:
     bint permitted
     bint is_audio
     bint is_shed
+    bint has_playout_delay
+    uint8_t playout_delay[PLAYOUT_BYTES]
     bint is_cut
     int64_t newest
     int64_t first

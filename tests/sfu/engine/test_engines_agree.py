@@ -262,6 +262,7 @@ class Twins:
             lambda: self.add_route(route),
             lambda: self.each("remove_route", (route,)),
             lambda: self.each("set_permitted", (stream, randoms.random() < 0.8)),
+            lambda: self.each("set_playout_delay", (stream, randoms.choice([None, 0, 250 * MILLISECOND]))),
             lambda: self.each("set_budget", (peer, randoms.choice([None, 50_000, 500_000]))),
             lambda: self.each("spare_silence", (randoms.random() < 0.3,)),
             lambda: self.each("copy_audio", (peer, randoms.randrange(3))),

@@ -80,3 +80,16 @@ def test_any_value_is_read_or_refused(value):
         ext.parse_transport_seq(value)
     except ValueError:
         return
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "value"),
+    [
+        (0, 0, b"\0\0\0"),
+        (10_000_000, 10_000_000_000, b"\x00\x13\xe8"),
+        (254_999_999, 255_000_000, b"\x01\x90\x1a"),
+        (-1, 10**12, b"\x00\x0f\xff"),
+    ],
+)
+def test_playout_delay(least, most, value):
+    assert ext.write_playout_delay(least, most) == value

@@ -15,7 +15,8 @@ from sfu.peers.publish.ingress_stream import IngressStream
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
 from sfu.rooms.caption_history import CaptionHistory
 
-SECOND = 1_000_000_000
+MS = 1_000_000
+SECOND = 1000 * MS
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 100)))))
@@ -129,4 +130,17 @@ def test_repairs_tell_the_round_trip_unless_asked_for_twice() -> None:
     time.retransmitted(1, 5, 1100)
     assert time.smoothed == 1000
     time.asked(2, range(1000), 0)
-    assert len(time._asked) <= 256
+    time.asked(2, range(1000), 1)
+    assert len(time._asked) <= 256 and len(time._repeated) <= 256
+
+
+def test_a_round_trip_longer_than_our_patience_is_learnt_from_packets_asked_for_twice() -> None:
+    time = NackRoundTrip()
+    for place in range(6):
+        time.asked(1, [place], 0)
+        time.asked(1, [place], 120 * MS)
+        time.retransmitted(1, place, (300 + place) * MS)
+        assert time.smoothed == (100 * MS if place < 4 else 300 * MS)
+    time.asked(1, [7], 0)
+    time.retransmitted(1, 7, 220 * MS)
+    assert time.smoothed == 290 * MS

@@ -129,6 +129,33 @@ async def _beside_upload(tmp_path: Path, seed: int, megabits: int, milliseconds:
     return holds
 
 
+async def _from_afar(tmp_path: Path, seed: int, loss: float, delay: int) -> bool:
+    up = LinkSettings(rate=3_000_000, delay=delay * MS, loss=loss)
+    async with uplink_call(tmp_path, up, seed, contrast=12, flicker=4) as call:
+        await asyncio.sleep(SETTLING)
+        sound, picture = await _stream(call.bob, "audio"), await _stream(call.bob, "video")
+        began = time.monotonic()
+        await asyncio.sleep(SECONDS)
+        heard, shown = await _stream(call.bob, "audio"), await _stream(call.bob, "video")
+        seconds = time.monotonic() - began
+        sent = await sdk_page.streams(call.ann, "outbound-rtp")
+    fps = (shown["framesDecoded"] - picture["framesDecoded"]) / seconds
+    frozen = (shown.get("totalFreezesDuration", 0.0) - picture.get("totalFreezesDuration", 0.0)) / seconds
+    waits = (shown["jitterBufferDelay"] - picture["jitterBufferDelay"]) / max(
+        shown["jitterBufferEmittedCount"] - picture["jitterBufferEmittedCount"], 1
+    )
+    concealed = (_concealed(heard) - _concealed(sound)) / max(
+        heard["totalSamplesReceived"] - sound["totalSamplesReceived"], 1
+    )
+    holds = fps >= 27 and frozen <= 0.03
+    print(
+        f"{loss:.0%} lost {delay} ms away, seed {seed}: {fps:.1f} fps at {shown['frameHeight']} lines, frozen "
+        f"{frozen:.1%}, buffer {waits * 1000:.0f} ms, {concealed:.2%} concealed, encoder short of time for "
+        f"{_short_of_time(sent):.0f} s: {'holds' if holds else 'missed'}"
+    )
+    return holds
+
+
 def _concealed(row: dict[str, Any]) -> int:
     return int(row.get("concealedSamples", 0)) - int(row.get("silentConcealedSamples", 0))
 
@@ -145,3 +172,11 @@ async def test_a_picture_beside_an_upload(
     tmp_path: Path, megabits: int, milliseconds: int, control: str, seeds: range
 ) -> None:
     assert await most_hold(lambda seed: _beside_upload(tmp_path, seed, megabits, milliseconds, control), seeds)
+
+
+@once
+@pytest.mark.parametrize(("loss", "milliseconds"), [(0.02, 50), (0.02, 100), (0.05, 100), (0.02, 200)])
+async def test_a_publisher_who_is_far_away_and_loses_packets(
+    tmp_path: Path, loss: float, milliseconds: int, seeds: range
+) -> None:
+    assert await most_hold(lambda seed: _from_afar(tmp_path, seed, loss, milliseconds), seeds)

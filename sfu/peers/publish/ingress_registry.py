@@ -36,7 +36,8 @@ class IngressRegistry:
         self._context = context
         self._peer = peer
         self._max_streams = max_streams
-        self._nack_round_trip = NackRoundTrip()
+        self.nack_round_trip = NackRoundTrip()
+        self._playout_delay: int | None = None
         self._entries: dict[int, StreamEntry] = {}
         self._uptracks: dict[int, UpTrack] = {}
         self._sections: Mapping[str, UpTrack] = {}
@@ -79,6 +80,8 @@ class IngressRegistry:
         entry = StreamEntry(number, self._peer, ssrc, payloads, rtx_ssrc, cache)
         self._context.engine.add_stream(entry)
         self._context.engine.set_permitted(number, uptrack.passes)
+        if not uptrack.is_audio:
+            self._context.engine.set_playout_delay(number, self._playout_delay)
         stream = IngressStream(
             number,
             ssrc,
@@ -87,7 +90,7 @@ class IngressRegistry:
             rid=rid,
             nacks="nack" in uptrack.payload.feedback,
             in_red=any(payload.codec is Codec.RED for payload in uptrack.media.payloads.values()),
-            nack_round_trip=self._nack_round_trip,
+            nack_round_trip=self.nack_round_trip,
             budget=self._context.repair_budget,
             uplink=self.uplink,
             progress=self._context.engine.progress(number),
@@ -169,6 +172,15 @@ class IngressRegistry:
         rate = sum(rates) if all(rates) else None
         progress = heard.progress
         self.uplink.hear(heard.number, progress.timestamp, progress.timestamp_at, heard.clock.rate, rate)
+
+    def delay_playout(self, delay: int) -> None:
+        """Have viewers show all pictures with a delay (ns). Once one was told, its end is told, too."""
+        if delay == (self._playout_delay or 0):
+            return
+        self._playout_delay = delay
+        for stream in self.streams.values():
+            if not stream.codec.is_audio:
+                self._context.engine.set_playout_delay(stream.number, delay)
 
     def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
         """Take the picture size from the keyframe that begins at `ext_seq`.

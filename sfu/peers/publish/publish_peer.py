@@ -10,6 +10,7 @@ from sfu.engine.contract import Arrival, ArrivalFlag, Leftover, LeftoverKind
 from sfu.formats import rtcp
 from sfu.machines.congestion.uplink_delay import UplinkWindow
 from sfu.machines.ice.lite import Refusal
+from sfu.machines.repair.repair_delay import RepairDelay
 from sfu.machines.repair.stream_progress import OVERSIZE_BYTES
 from sfu.machines.repair.thin_uplink import ThinUplink
 from sfu.peers.coalescing import coalesce
@@ -27,7 +28,8 @@ _REPORT_INTERVAL_NS = 1_000_000_000
 _IDLE_REPORT_NS = 30_000_000_000  # without packets there is nothing to report; the first one ends this interval
 _CNAME_BYTES = 8
 # Plain integers: an IntFlag's operators are slow.
-_KEYFRAME, _RESUMED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.RESUMED), int(ArrivalFlag.OVERFLOWED)
+_KEYFRAME, _REPAIRED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED)
+_RESUMED, _OVERFLOWED = int(ArrivalFlag.RESUMED), int(ArrivalFlag.OVERFLOWED)
 
 
 class PublishPeer:
@@ -45,6 +47,7 @@ class PublishPeer:
         self._ssrc = random_ssrc()
         self._cname = secrets.token_hex(_CNAME_BYTES)
         self._acknowledges = False
+        self._repair_delay = RepairDelay()
         self._share = UplinkShare(context, self.peer.number, self._ssrc)
         self._next_report = now + _REPORT_INTERVAL_NS
         self._reports: list[tuple[int, rtcp.SenderReport, int]] = []
@@ -75,6 +78,8 @@ class PublishPeer:
         hastens = stream.arrived(arrival)
         if arrival.gap and not arrival.flags & _OVERFLOWED:
             self._share.lost(arrival.arrival)
+        if arrival.flags & _REPAIRED and not stream.codec.is_audio:
+            self._repair_delay.repaired(arrival.arrival)
         if arrival.flags & _KEYFRAME and not stream.codec.is_audio:
             self._registry.learn_size(stream, arrival.ext_seq, arrival.arrival)
         if arrival.flags & _RESUMED:
@@ -201,6 +206,8 @@ class PublishPeer:
             else:
                 self._next_report = coalesce(now + _IDLE_REPORT_NS)
             packets += self._share.limits()
+            round_trip = self._registry.nack_round_trip.smoothed
+            self._registry.delay_playout(self._repair_delay.update(round_trip, self._share.queue, now))
         for stream in self._registry.streams.values():
             for packet in stream.feedback(self._ssrc, now):
                 if isinstance(packet, rtcp.Nack):

@@ -39,6 +39,11 @@ class UplinkShare:
         self._told = share
         return True
 
+    @property
+    def queue(self) -> int:
+        """The time (ns) that packets wait while others fill the queue, 0 if they do not."""
+        return self._uplink.queue
+
     def lost(self, now: int) -> None:
         """Note that packets were lost on the way."""
         self._uplink.lost(now)

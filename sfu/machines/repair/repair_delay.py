@@ -1,0 +1,42 @@
+"""Delay with which the pictures of one publisher should be shown, so that its retransmissions come in time.
+
+A receiver that is connected to the sender directly waits for retransmissions by itself: libwebrtc's jitter buffer grows
+by a round trip once three pictures have needed one (VideoStreamBufferController, RttMultExperiment). A server between
+them hides the sender's round trip, and the receiver waits for its own, which may be much shorter. Each retransmission
+then comes too late, and the picture stutters. So we measure the publisher's, and tell its viewers.
+"""
+
+from collections import deque
+
+_REPAIRS = 3
+_MEMORY_NS = 60_000_000_000
+_MARGIN_NS = 50_000_000  # a loss is seen when the next packet comes, which may be a picture later
+_USUAL_NS = 50_000_000  # of a round trip without a queue
+_SHORTEST_NS = 50_000_000  # jitter buffers bridge shorter round trips anyway
+_LONGEST_NS = 500_000_000  # a longer delay would harm a conversation more than a stutter
+_STEADY_NS = 100_000_000
+
+
+class RepairDelay:
+    """The delay for one publisher's pictures, in ns. It rises at once, and falls if it has become far too long."""
+
+    def __init__(self) -> None:
+        self._delay = 0
+        self._repaired: deque[int] = deque(maxlen=_REPAIRS)
+
+    def repaired(self, now: int) -> None:
+        """Note that a packet of a picture was lost, and came again."""
+        self._repaired.append(now)
+
+    def update(self, round_trip: int, queue: int, now: int) -> int:
+        """Return the delay, 0 for none.
+
+        `round_trip` is the time from a NACK to the retransmission, in ns. `queue` is the time that packets wait on the
+        uplink because others fill it; 0 if they do not.
+        """
+        is_lossy = len(self._repaired) == _REPAIRS and now - self._repaired[0] < _MEMORY_NS
+        wait = max(round_trip if is_lossy else 0, queue + _USUAL_NS if queue else 0)
+        wanted = wait + _MARGIN_NS if _SHORTEST_NS <= wait <= _LONGEST_NS else 0
+        if not self._delay - _STEADY_NS <= wanted <= self._delay or not wanted:
+            self._delay = wanted
+        return self._delay

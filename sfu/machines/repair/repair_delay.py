@@ -15,14 +15,24 @@ _USUAL_NS = 50_000_000  # of a round trip without a queue
 _SHORTEST_NS = 50_000_000  # jitter buffers bridge shorter round trips anyway
 _LONGEST_NS = 500_000_000  # a longer delay would harm a conversation more than a stutter
 _STEADY_NS = 100_000_000
+_STEP_NS, _STEPS_EVERY_NS = 20_000_000, 200_000_000  # 100 ms a second, as libwebrtc's own delay changes
 
 
 class RepairDelay:
-    """The delay for one publisher's pictures, in ns. It rises at once, and falls if it has become far too long."""
+    """The delay for one publisher's pictures, in ns.
+
+    It moves in small steps, since receivers apply it at once: they would stand still for as long as it rises, and skip
+    as much as it falls. It falls only if it has become far too long.
+    """
 
     def __init__(self) -> None:
-        self._delay = 0
+        self._delay = self._aim = 0
+        self._moved_at = 0
         self._repaired: deque[int] = deque(maxlen=_REPAIRS)
+
+    def timer(self) -> int | None:
+        """Return when the next step is due, None if there is none."""
+        return self._moved_at + _STEPS_EVERY_NS if self._delay != self._aim else None
 
     def repaired(self, now: int) -> None:
         """Note that a packet of a picture was lost, and came again."""
@@ -37,6 +47,9 @@ class RepairDelay:
         is_lossy = len(self._repaired) == _REPAIRS and now - self._repaired[0] < _MEMORY_NS
         wait = max(round_trip if is_lossy else 0, queue + _USUAL_NS if queue else 0)
         wanted = wait + _MARGIN_NS if _SHORTEST_NS <= wait <= _LONGEST_NS else 0
-        if not self._delay - _STEADY_NS <= wanted <= self._delay or not wanted:
-            self._delay = wanted
+        if not self._aim - _STEADY_NS <= wanted <= self._aim or not wanted:
+            self._aim = wanted
+        if self._delay != self._aim and now - self._moved_at >= _STEPS_EVERY_NS:
+            self._moved_at = now
+            self._delay += min(max(self._aim - self._delay, -_STEP_NS), _STEP_NS)
         return self._delay

@@ -178,7 +178,7 @@ class PublishPeer:
         """Return when `handle_timer` has work next."""
         times = [self.peer.timer()]
         if self.peer.connected and not self.peer.closed:
-            times.append(self._next_report)
+            times += [self._next_report, self._repair_delay.timer()]
             times.extend(stream.timer() for stream in self._registry.streams.values())
         return min((at for at in times if at is not None), default=None)
 
@@ -206,8 +206,9 @@ class PublishPeer:
             else:
                 self._next_report = coalesce(now + _IDLE_REPORT_NS)
             packets += self._share.limits()
-            round_trip = self._registry.nack_round_trip.smoothed
-            self._registry.delay_playout(self._repair_delay.update(round_trip, self._share.queue, now))
+            self._wait_for_repairs(now)
+        elif (step := self._repair_delay.timer()) is not None and now >= step:
+            self._wait_for_repairs(now)
         for stream in self._registry.streams.values():
             for packet in stream.feedback(self._ssrc, now):
                 if isinstance(packet, rtcp.Nack):
@@ -216,3 +217,8 @@ class PublishPeer:
                     self._context.counters["plis_sent"] += 1
                 packets.append(packet)
         return packets
+
+    def _wait_for_repairs(self, now: int) -> None:
+        """Have viewers show pictures late enough for the repairs of those that are lost."""
+        delay = self._repair_delay.update(self._registry.nack_round_trip.smoothed, self._share.queue, now)
+        self._registry.delay_playout(delay)

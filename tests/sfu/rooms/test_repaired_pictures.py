@@ -49,6 +49,8 @@ def test_they_are_shown_late_enough_for_the_repairs_while_there_are_any() -> Non
     assert told(receiver) == {None}
     for _ in range(2):
         seq = send_some(stage, sender, seq, lossy=True)
+    for _ in range(2):  # the delay rises slowly
+        seq = send_some(stage, sender, seq, lossy=False)
     told(receiver)
     seq = send_some(stage, sender, seq, lossy=False)
     (delay,) = told(receiver)

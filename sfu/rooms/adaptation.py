@@ -195,11 +195,16 @@ class Adaptation:
         is_any = False
         for track, ladder in self._ladders.items():
             uptrack = self._videos.get(track)
-            if uptrack is not None and ladder.watch(uptrack.streams, now):
+            if uptrack is not None and ladder.watch(uptrack.streams, now, waits=self._waits(uptrack, now)):
                 is_any = True
                 for watcher in uptrack.watchers:
                     watcher.choose(now)
         return is_any
+
+    def _waits(self, uptrack: UpTrack, now: int) -> bool:
+        """Return True if packets wait on the uplink of a track's publisher."""
+        publish_peer = self._room.publisher_of(uptrack)
+        return publish_peer is not None and publish_peer.waits(now)
 
     def _is_short(self) -> bool:
         """Return True if the estimate of a subscriber's link no longer has room to spare."""

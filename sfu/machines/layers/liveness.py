@@ -4,6 +4,9 @@ A publisher short of bandwidth or of processor time drops its top layers without
 still picture from a stalled layer, since all layers of a track encode the same pictures. An encoder may also pause a
 small layer after a keyframe until its bit budget has recovered; leaving the layer then would cost another keyframe.
 
+Before a publisher drops a layer, it sends less and less of it. One that sinks like this counts as stalled while it
+still flows, so that watchers see no gap.
+
 A sender whose estimate rises tries a higher layer for a second, and often drops it again. Following it would cost two
 keyframes, and a freeze until the second. So a layer that has stalled must flow for a while before it counts again, for
 longer if it stalls again soon. The lowest layer is what remains if others stall, and counts again soon.
@@ -70,8 +73,9 @@ class LayerLiveness(Generic[Layer]):
         lowest: Layer | None = None,
         resting: Collection[Layer] = (),
         returned: Collection[Layer] = (),
+        sinking: Collection[Layer] = (),
     ) -> frozenset[Layer]:
-        """Return the currently stalled layers.
+        """Return the currently stalled layers, and with them those that are `sinking`: about to stall.
 
         Those that are `resting` on request neither stall nor recover. Those that have just `returned` on request count
         at once, unless another has stalled: then the sender may have no room for these either.
@@ -90,6 +94,10 @@ class LayerLiveness(Generic[Layer]):
             )
             if layer in returned and layer != lowest and self._has_others_stalled(layer):
                 watch.stall(now)
+            if layer in sinking:
+                watch.returned_at = None
+                watch.stall(now)
+                continue
             wait = _LOWEST_BACK_NS if layer == lowest else watch.wait
             self._judge(watch, silent=silent, outrun=outrun, wait=wait, now=now)
         return frozenset(layer for layer, watch in self._watches.items() if watch.stalled)

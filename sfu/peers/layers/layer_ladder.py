@@ -22,7 +22,7 @@ _UNMEASURED = float("inf")  # compared only if all costs are known
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
 UNKNOWN_RATE = 500_000.0  # bits/s of a single layer
 _SAME_PRICE = 1.05
-_FALLS = 0.6  # of the median of the last seconds
+_FALLS, _HOLDS = 0.6, 0.7  # of the median of the last seconds
 _FLOWING_NS = 100_000_000  # a layer with a frame this recent has not stalled yet
 
 _Costs = tuple[tuple[tuple[int, int], float], ...]
@@ -60,11 +60,12 @@ class LayerLadder:
         self._costs: _Costs = ()
         self.changes = 0
 
-    def watch(self, streams: Sequence[IngressStream], now: int) -> bool:
+    def watch(self, streams: Sequence[IngressStream], now: int, *, waits: bool = False) -> bool:
         """Note which layers have stalled and which flow again; return whether that changed. Layers that may rest do not
-        stall.
+        stall. `waits`: packets wait on their publisher's uplink.
         """
-        if not self._returning and not self._has_stalled and self._all_flow(streams, now):
+        sinking = self._sinking(now) if waits and len(streams) > 1 else ()
+        if not sinking and not self._returning and not self._has_stalled and self._all_flow(streams, now):
             return False
         arrivals = {stream.number: stream.last_arrival for stream in streams}
         back = [number for number, asked in self._returning.items() if arrivals.get(number, 0) > asked]
@@ -88,6 +89,7 @@ class LayerLadder:
             lowest=self._order[0].number if self._order else None,
             resting=resting,
             returned=back,
+            sinking=sinking,
         )
         changed = bool(back)
         for stream in streams:
@@ -96,6 +98,17 @@ class LayerLadder:
             stream.stalled = is_stalled
         self._has_stalled = bool(stalled - resting)
         return changed
+
+    def _sinking(self, now: int) -> Collection[int]:
+        """Return the highest layer if much less of it arrives than before, but as much as before of the others."""
+        if not self._order or self._order[-1].number in self._stopped:
+            return ()
+        *others, highest = [(stream, self._rates.get(stream.number, 0.0)) for stream in self._order]
+        holds = all(
+            stream.bits_per_second >= _HOLDS * known for stream, known in others if stream.number not in self._stopped
+        )
+        sinks = highest[0].flows(now) and 0 < highest[0].bits_per_second < _FALLS * highest[1]
+        return (highest[0].number,) if sinks and holds else ()
 
     def _all_flow(self, streams: Iterable[IngressStream], now: int) -> bool:
         """Return True if a frame of every layer that does not rest began just now."""

@@ -27,6 +27,7 @@ from sfu.peers.publish.uptrack import UpTrack
 _REPORT_INTERVAL_NS = 1_000_000_000
 _IDLE_REPORT_NS = 30_000_000_000  # without packets there is nothing to report; the first one ends this interval
 _CNAME_BYTES = 8
+_QUEUE_NS, _LATELY_NS = 50_000_000, 500_000_000
 # Plain integers: an IntFlag's operators are slow.
 _KEYFRAME, _REPAIRED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED)
 _RESUMED, _OVERFLOWED = int(ArrivalFlag.RESUMED), int(ArrivalFlag.OVERFLOWED)
@@ -47,6 +48,7 @@ class PublishPeer:
         self._ssrc = random_ssrc()
         self._cname = secrets.token_hex(_CNAME_BYTES)
         self._acknowledges = False
+        self._waited_at = -_LATELY_NS
         self._repair_delay = RepairDelay()
         self._share = UplinkShare(context, self.peer.number, self._ssrc)
         self._next_report = now + _REPORT_INTERVAL_NS
@@ -89,8 +91,14 @@ class PublishPeer:
 
     def waited(self, window: UplinkWindow) -> None:
         """Take a window of feedback in which packets waited on their way, or others filled the queue before."""
+        if window.queueing >= _QUEUE_NS:
+            self._waited_at = window.until
         if self._share.waited(window):
             self._context.outbox.send(self.peer.protect_rtcp(rtcp.serialize(self._share.limits())))
+
+    def waits(self, now: int) -> bool:
+        """Return True if packets have waited on the uplink just now."""
+        return now - self._waited_at < _LATELY_NS
 
     def _tell_oversize(self) -> None:
         """Count packets that may be too large for others' links, and warn once for each stream."""

@@ -1,5 +1,7 @@
 """A publisher's uplink that an upload fills, in simulated time."""
 
+from itertools import pairwise
+
 from sfu.formats import rtcp
 from tests.sfu.rooms.simulcast_call import Call, Camera
 from tests.sfu.rooms.stage import MS
@@ -45,6 +47,24 @@ def test_a_publisher_gets_its_share_beside_an_upload_and_all_of_the_link_after_i
     uplink.uploads = False
     call.run(5)
     assert limits(camera)[-1] > 50_000_000
+
+
+def test_a_top_layer_that_gives_way_to_an_upload_is_left_without_a_gap() -> None:
+    call = Call(WIDE)
+    (camera,) = call.cameras
+    uplink = SharedUplink(call.stage, camera, LINK)
+    call.run(6)
+    assert call.carried() == "f"
+    uplink.uploads = True
+    call.run(0.5)
+    seen = len(call.viewer.pictures)
+    camera.rates["f"] = 600_000
+    call.run(2.5)
+    assert call.carried() == "h"
+    camera.resting = {"f"}
+    call.run(2)
+    pictures = call.viewer.pictures[seen:]
+    assert max(later - earlier for earlier, later in pairwise(pictures)) < 150 * MS
 
 
 def test_a_link_without_others_is_not_limited() -> None:

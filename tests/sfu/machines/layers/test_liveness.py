@@ -75,6 +75,18 @@ def test_a_layer_that_comes_for_a_second_each_time_is_not_followed() -> None:
         track.stall("f")
 
 
+def test_a_layer_that_sinks_is_left_while_it_flows_and_counts_again_when_it_has_not_for_a_while() -> None:
+    track = Track(q=30, h=30, f=30)
+    track.run(1000)
+    for _ in range(20):
+        track.run(90)
+        assert track.liveness.update(track.progress, track.now, lowest="q", sinking={"f"}) == {"f"}
+    track.run(1800)
+    assert track.stalled == {"f"}
+    track.run(500)
+    assert track.stalled == set()
+
+
 def test_a_layer_that_stalls_again_soon_must_flow_for_longer() -> None:
     track = Track(q=30, h=30, f=30)
     track.run(1000)

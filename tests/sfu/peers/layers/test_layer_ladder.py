@@ -99,6 +99,30 @@ def test_no_layer_is_stopped_while_a_wanted_one_falls() -> None:
     assert ladder.demand([layers[2]], 26 * SECOND) == ["q", "f"]
 
 
+def sinking(*, highest: int, middle: int, waits: bool) -> bool:
+    """Let the rates (bits/s) of the two higher layers change; return whether the highest one is left."""
+    ladder = LayerLadder()
+    layers = [stream(1, "q"), stream(2, "h"), stream(3, "f")]
+    for layer, rate in zip(layers, (150_000, 400_000, 1_700_000), strict=True):
+        flow(layer, rate, 0, 5)
+    ladder.observe(layers, 5 * SECOND)
+    for layer, rate in zip(layers, (150_000, middle, highest), strict=True):
+        flow(layer, rate, 5 * SECOND, 3)
+    changed = ladder.watch(layers, 8 * SECOND, waits=waits)
+    assert changed == layers[2].stalled
+    return changed
+
+
+def test_a_highest_layer_that_sinks_while_packets_wait_is_left_before_it_ends() -> None:
+    assert sinking(highest=700_000, middle=400_000, waits=True)
+    assert not sinking(highest=700_000, middle=400_000, waits=False)
+    assert not sinking(highest=1_200_000, middle=400_000, waits=True)
+
+
+def test_a_picture_that_moves_less_is_no_layer_that_sinks() -> None:
+    assert not sinking(highest=700_000, middle=200_000, waits=True)
+
+
 def test_a_layer_that_rested_counts_from_its_first_packet() -> None:
     """It was silent while others flowed because it was told to be."""
     ladder = LayerLadder()

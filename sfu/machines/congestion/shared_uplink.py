@@ -23,8 +23,8 @@ class SharedUplink:
     """The uplink of one publish peer. `is_shared` is true while others fill its queue.
 
     `queue` is the time (ns) for which packets wait in it meanwhile, else 0. `share` is the publisher's limit in bits/s,
-    infinite without others. It falls less at a loss than that of a TCP flow
-    (RFC 9438), and rises more slowly: each layer that begins or ends costs a keyframe, whose burst would overflow the
+    infinite without others. It falls less at a loss than that of a TCP flow (RFC 9438), and rises more slowly, up to
+    what the publisher sent alone: each layer that begins or ends costs a keyframe, whose burst would overflow the
     queue.
     """
 
@@ -35,6 +35,7 @@ class SharedUplink:
         self._competition = Competition()
         self._windows: deque[UplinkWindow] = deque()
         self._since = self._lost_at = 0
+        self._most = float("inf")
 
     def update(self, window: UplinkWindow) -> bool:
         """Take a window; return True if `is_shared` changes."""
@@ -50,9 +51,10 @@ class SharedUplink:
             self.share = float("inf")
         elif not was_shared:
             self._since = window.until
-            self.share = max(_SHARE * self._competition.peak, _FLOOR)
+            self._most = max(self._competition.peak, _FLOOR)
+            self.share = max(_SHARE * self._most, _FLOOR)
         elif self.share < _REACH * arriving:
-            self.share *= 1 + _GROWTH * elapsed / _SECOND
+            self.share = min(self.share * (1 + _GROWTH * elapsed / _SECOND), self._most)
         return self.is_shared is not was_shared
 
     def lost(self, now: int) -> None:

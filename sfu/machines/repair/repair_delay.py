@@ -46,7 +46,10 @@ class RepairDelay:
         """
         is_lossy = len(self._repaired) == _REPAIRS and now - self._repaired[0] < _MEMORY_NS
         wait = max(round_trip if is_lossy else 0, queue + _USUAL_NS if queue else 0)
-        wanted = wait + _MARGIN_NS if _SHORTEST_NS <= wait <= _LONGEST_NS else 0
+        shortest, longest = _SHORTEST_NS, _LONGEST_NS
+        if self._aim:  # it neither begins nor ends at each small change
+            shortest, longest = shortest // 2, longest + _STEADY_NS
+        wanted = wait + _MARGIN_NS if shortest <= wait <= longest else 0
         if not self._aim - _STEADY_NS <= wanted <= self._aim or not wanted:
             self._aim = wanted
         if self._delay != self._aim and now - self._moved_at >= _STEPS_EVERY_NS:

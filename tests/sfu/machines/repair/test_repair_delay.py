@@ -65,6 +65,15 @@ def test_it_falls_only_if_it_is_far_too_long() -> None:
     assert settled(delay, 100 * MS, at=START + 30 * SECOND) == 150 * MS
 
 
+def test_a_round_trip_about_a_limit_does_not_begin_and_end_it_all_the_time() -> None:
+    near, distant = lossy(), lossy()
+    assert settled(near, 51 * MS) == settled(near, 30 * MS, at=START + 10 * SECOND) == 101 * MS
+    assert settled(near, 24 * MS, at=START + 20 * SECOND) == 0
+    assert settled(distant, 499 * MS) == 549 * MS
+    assert settled(distant, 520 * MS, at=START + 10 * SECOND) == 570 * MS
+    assert settled(distant, 601 * MS, at=START + 20 * SECOND) == 0
+
+
 def test_a_queue_that_others_fill_counts_before_anything_is_lost() -> None:
     delay = RepairDelay()
     assert settled(delay, 100 * MS) == 0

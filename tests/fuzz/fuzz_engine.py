@@ -148,6 +148,7 @@ class Machine:
             self.add_route(self.route(body[1]), body[3])
         else:
             self.engine.set_permitted(stream, body[3] > 99)
+            self.engine.set_playout_delay(stream, None if body[3] & 1 else body[3] * MILLISECOND)
 
     def route(self, byte: int) -> int:
         return PEERS[byte & 1] * 10 + byte % 3

@@ -417,7 +417,7 @@ class Engine(Protocol):
 
     def set_playout_delay(self, stream: int, delay: int | None) -> None:
         """Have receivers show the pictures of a stream no sooner than `delay` ns after they have arrived; None says
-        nothing.
+        nothing. Sound has no such delay.
 
         Packets with a playout delay of their publisher's keep that. A keyframe that would have none says 0, since its
         receiver may have seen another stream before, and keeps what that said.

@@ -82,12 +82,8 @@ async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
         spared = await call.ann.evaluate("[sdkPage.room.uplink.isThin, sdkPage.room.uplink.cameraRests]")
         sent = await sdk_page.streams(call.ann, "outbound-rtp")
     (row,) = [row for row in sent if row["kind"] == "audio"]
-    concealed = (_concealed(heard) - _concealed(sound)) / max(
-        heard["totalSamplesReceived"] - sound["totalSamplesReceived"], 1
-    )
-    waits = (heard["jitterBufferDelay"] - sound["jitterBufferDelay"]) / max(
-        heard["jitterBufferEmittedCount"] - sound["jitterBufferEmittedCount"], 1
-    )
+    concealed = _concealed(sound, heard)
+    waits = _buffered(sound, heard)
     fps = (shown.get("framesDecoded", 0) - picture.get("framesDecoded", 0)) / SECONDS
     freezes = shown.get("freezeCount", 0) - picture.get("freezeCount", 0)
     nacks = sum(row.get("nackCount", 0) for row in sent if row["kind"] == "video")
@@ -118,7 +114,7 @@ async def _beside_upload(tmp_path: Path, seed: int, megabits: int, milliseconds:
             share = (load.received() - uploaded) * 8 / seconds / (megabits * 1e6)
         sent = await sdk_page.streams(call.ann, "outbound-rtp")
     fps = (shown["framesDecoded"] - picture["framesDecoded"]) / seconds
-    frozen = (shown.get("totalFreezesDuration", 0.0) - picture.get("totalFreezesDuration", 0.0)) / seconds
+    frozen = _frozen(picture, shown) / seconds
     rate = (shown["bytesReceived"] - picture["bytesReceived"]) * 8 / seconds
     holds = fps >= 25 and frozen <= 0.05 and share >= 0.4
     print(
@@ -140,13 +136,9 @@ async def _from_afar(tmp_path: Path, seed: int, loss: float, delay: int) -> bool
         seconds = time.monotonic() - began
         sent = await sdk_page.streams(call.ann, "outbound-rtp")
     fps = (shown["framesDecoded"] - picture["framesDecoded"]) / seconds
-    frozen = (shown.get("totalFreezesDuration", 0.0) - picture.get("totalFreezesDuration", 0.0)) / seconds
-    waits = (shown["jitterBufferDelay"] - picture["jitterBufferDelay"]) / max(
-        shown["jitterBufferEmittedCount"] - picture["jitterBufferEmittedCount"], 1
-    )
-    concealed = (_concealed(heard) - _concealed(sound)) / max(
-        heard["totalSamplesReceived"] - sound["totalSamplesReceived"], 1
-    )
+    frozen = _frozen(picture, shown) / seconds
+    waits = _buffered(picture, shown)
+    concealed = _concealed(sound, heard)
     holds = fps >= 27 and frozen <= 0.03
     print(
         f"{loss:.0%} lost {delay} ms away, seed {seed}: {fps:.1f} fps at {shown['frameHeight']} lines, frozen "
@@ -156,7 +148,24 @@ async def _from_afar(tmp_path: Path, seed: int, loss: float, delay: int) -> bool
     return holds
 
 
-def _concealed(row: dict[str, Any]) -> int:
+def _frozen(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Return for how many seconds a picture froze between two looks at its stream."""
+    return float(after.get("totalFreezesDuration", 0.0) - before.get("totalFreezesDuration", 0.0))
+
+
+def _buffered(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Return for how many seconds the jitter buffer held what it emitted between two looks, on average."""
+    emitted = after["jitterBufferEmittedCount"] - before["jitterBufferEmittedCount"]
+    return float((after["jitterBufferDelay"] - before["jitterBufferDelay"]) / max(emitted, 1))
+
+
+def _concealed(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Return the share of sound that was concealed between two looks, without silence."""
+    received = after["totalSamplesReceived"] - before["totalSamplesReceived"]
+    return (_invented(after) - _invented(before)) / max(int(received), 1)
+
+
+def _invented(row: dict[str, Any]) -> int:
     return int(row.get("concealedSamples", 0)) - int(row.get("silentConcealedSamples", 0))
 
 

@@ -22,20 +22,23 @@ _SECOND = 1_000_000_000
 class SharedUplink:
     """The uplink of one publish peer. `is_shared` is true while others fill its queue.
 
-    `queue` is the time (ns) for which packets wait in it meanwhile, else 0. `share` is the publisher's limit in bits/s,
-    infinite without others. It falls less at a loss than that of a TCP flow (RFC 9438), and rises more slowly, up to
-    what the publisher sent alone: each layer that begins or ends costs a keyframe, whose burst would overflow the
-    queue.
+    `share` is the publisher's limit in bits/s, infinite without others. It falls less at a loss than that of a TCP flow
+    (RFC 9438), and rises more slowly, up to what the publisher sent alone: each layer that begins or ends costs a
+    keyframe, whose burst would overflow the queue.
     """
 
     def __init__(self) -> None:
         self.is_shared = False
         self.share = float("inf")
-        self.queue = 0
         self._competition = Competition()
         self._windows: deque[UplinkWindow] = deque()
         self._since = self._lost_at = 0
         self._most = float("inf")
+
+    @property
+    def queue(self) -> int:
+        """The time (ns) that packets wait while others fill the queue, 0 if they do not."""
+        return self._windows[-1].queueing if self.is_shared else 0
 
     def update(self, window: UplinkWindow) -> bool:
         """Take a window; return True if `is_shared` changes."""
@@ -46,7 +49,6 @@ class SharedUplink:
         self._competition.sent(window.size, window.until - window.queueing)
         self._competition.update(window.queueing, arriving, window.queueing, window.until)
         was_shared, self.is_shared = self.is_shared, self._competition.is_on
-        self.queue = window.queueing if self.is_shared else 0
         if not self.is_shared:
             self.share = float("inf")
         elif not was_shared:

@@ -103,12 +103,13 @@ class LayerLadder:
         """Return the highest layer if much less of it arrives than before, but as much as before of the others."""
         if not self._order or self._order[-1].number in self._stopped:
             return ()
-        *others, highest = [(stream, self._rates.get(stream.number, 0.0)) for stream in self._order]
+        *others, highest = self._order
         holds = all(
-            stream.bits_per_second >= _HOLDS * known for stream, known in others if stream.number not in self._stopped
+            stream.bits_per_second >= _HOLDS * self._rates.get(stream.number, 0.0)
+            for stream in others
+            if stream.number not in self._stopped
         )
-        sinks = highest[0].flows(now) and 0 < highest[0].bits_per_second < _FALLS * highest[1]
-        return (highest[0].number,) if sinks and holds else ()
+        return (highest.number,) if holds and highest.flows(now) and self._has_fallen(highest) else ()
 
     def _all_flow(self, streams: Iterable[IngressStream], now: int) -> bool:
         """Return True if a frame of every layer that does not rest began just now."""
@@ -190,8 +191,10 @@ class LayerLadder:
 
         This is no time to stop a layer that could replace it: Chromium would also make a keyframe of all others.
         """
-        known = self._rates.get(stream.number, 0.0)
-        return stream.active(now) and 0 < stream.bits_per_second < _FALLS * known
+        return stream.active(now) and self._has_fallen(stream)
+
+    def _has_fallen(self, stream: IngressStream) -> bool:
+        return 0 < stream.bits_per_second < _FALLS * self._rates.get(stream.number, 0.0)
 
     def knows(self, stream: IngressStream) -> bool:
         """Return True if the stream's cost has been measured."""

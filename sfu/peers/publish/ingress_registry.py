@@ -80,7 +80,7 @@ class IngressRegistry:
         entry = StreamEntry(number, self._peer, ssrc, payloads, rtx_ssrc, cache)
         self._context.engine.add_stream(entry)
         self._context.engine.set_permitted(number, uptrack.passes)
-        if not uptrack.is_audio:
+        if self._playout_delay is not None:
             self._context.engine.set_playout_delay(number, self._playout_delay)
         stream = IngressStream(
             number,
@@ -178,9 +178,8 @@ class IngressRegistry:
         if delay == (self._playout_delay or 0):
             return
         self._playout_delay = delay
-        for stream in self.streams.values():
-            if not stream.codec.is_audio:
-                self._context.engine.set_playout_delay(stream.number, delay)
+        for number in self.streams:
+            self._context.engine.set_playout_delay(number, delay)
 
     def learn_size(self, stream: IngressStream, ext_seq: int, now: int) -> None:
         """Take the picture size from the keyframe that begins at `ext_seq`.

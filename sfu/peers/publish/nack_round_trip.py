@@ -16,8 +16,7 @@ class NackRoundTrip:
     """The round trip of one publish peer; packets are identified by (stream, ext_seq)."""
 
     def __init__(self) -> None:
-        self._asked: dict[tuple[int, int], int] = {}  # when first
-        self._repeated: set[tuple[int, int]] = set()
+        self._asked: dict[tuple[int, int], tuple[int, bool]] = {}  # when first, and whether again
         self._unclear: list[float] = []  # samples in a row, from the first request
         self._smoothed: float | None = None
 
@@ -30,20 +29,14 @@ class NackRoundTrip:
         """Note that these packets are requested now."""
         for ext_seq in ext_seqs:
             key = (stream, ext_seq)
-            if key in self._asked:
-                self._repeated.add(key)
-            else:
-                self._asked[key] = now
+            first = self._asked.get(key)
+            self._asked[key] = (now, False) if first is None else (first[0], True)
         while len(self._asked) > _MAX_ASKED:
-            oldest = next(iter(self._asked))
-            del self._asked[oldest]
-            self._repeated.discard(oldest)
+            del self._asked[next(iter(self._asked))]
 
     def retransmitted(self, stream: int, ext_seq: int, arrival: int) -> None:
         """Take a retransmission of this packet as a sample."""
-        key = (stream, ext_seq)
-        at, is_repeated = self._asked.pop(key, arrival), key in self._repeated
-        self._repeated.discard(key)
+        at, is_repeated = self._asked.pop((stream, ext_seq), (arrival, False))
         if arrival <= at:
             return
         sample = float(arrival - at)

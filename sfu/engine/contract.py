@@ -19,7 +19,7 @@ from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.uplink_delay import UplinkWindow
 from sfu.machines.repair.receive_statistics import Received
 
-VERSION = 2
+VERSION = 3
 """The version of the calls between policy and the compiled engine: increase it with each change that an engine which
 was not rebuilt would get wrong. Such an engine refuses to load.
 """
@@ -421,6 +421,13 @@ class Engine(Protocol):
 
         Packets with a playout delay of their publisher's keep that. A keyframe that would have none says 0, since its
         receiver may have seen another stream before, and keeps what that said.
+        """
+
+    def set_peer_playout_delay(self, peer: int, delay: int | None) -> None:
+        """Have the peer show pictures no sooner than `delay` ns after they have arrived, whatever their streams; None
+        says nothing. Of two such delays, the longer one counts.
+
+        It concerns routes with RTX. Those without send a packet again under its number, so that its bytes must stay.
         """
 
     def set_shed(self, stream: int, shed: bool) -> None:

@@ -1,9 +1,9 @@
 """Layout of an outgoing packet's header extensions (RFC 8285).
 
-A layout consists of a peer's extension ids and a route's mid. Our extensions come first, so that their places are
-fixed: abs-send-time and the transport-wide seq, stamped in send order, then the mid. Extensions passed from the
-publisher follow in the order of `packet.PASSED`; all others are left out. Routes that agree share a layout, and with it
-each packet's bytes.
+A layout consists of a peer's extension ids and playout delay, and a route's mid. Our extensions come first, so that
+their places are fixed: abs-send-time and the transport-wide seq, stamped in send order, then the mid. Extensions passed
+from the publisher follow in the order of `packet.PASSED`; all others are left out. Routes that agree share a layout,
+and with it each packet's bytes.
 """
 
 import struct
@@ -23,13 +23,25 @@ pack_stamped = struct.Struct("!BBHIIHHIBH").pack
 class Layout:
     """`is_usual`: both stamps, and ids of the one-byte form; then `pack_stamped` and `tail` build the header."""
 
-    __slots__ = ("__weakref__", "_mid", "_passed", "_send_time", "_transport", "is_usual", "send_time_word", "seq_tag")
+    __slots__ = (
+        "__weakref__",
+        "_mid",
+        "_passed",
+        "_playout_delay",
+        "_send_time",
+        "_transport",
+        "is_usual",
+        "send_time_word",
+        "seq_tag",
+    )
 
-    def __init__(self, extensions: Mapping[Extension, int], mid: str) -> None:
+    def __init__(self, extensions: Mapping[Extension, int], mid: str, playout_delay: bytes = b"") -> None:
+        """`playout_delay` is the least value of that extension, empty for none."""
         self._send_time = extensions.get(Extension.ABS_SEND_TIME, 0)
         self._transport = extensions.get(Extension.TRANSPORT_SEQ, 0)
         self._mid = (extensions.get(Extension.MID, 0), mid.encode("ascii"))
         self._passed = tuple((name, extensions[name]) for name in PASSED if name in extensions)
+        self._playout_delay = playout_delay
         self.is_usual = 0 < self._send_time < 15 and 0 < self._transport < 15
         self.send_time_word = self._send_time << 28 | 2 << 24
         self.seq_tag = self._transport << 4 | 1
@@ -79,8 +91,17 @@ class Layout:
         if self._mid[0] and self._mid[1]:
             elements.append(self._mid)
         passed = packet.passed_moved(frame_offset)
-        elements += [(identifier, passed[name]) for name, identifier in self._passed if name in passed]
+        for name, identifier in self._passed:
+            value = passed.get(name)
+            if name is Extension.PLAYOUT_DELAY and value is None:
+                value = self._delay_of(packet)
+            if value is not None:
+                elements.append((identifier, value))
         return elements
+
+    def _delay_of(self, packet: Packet) -> bytes | None:
+        """Return our playout delay of a packet without its publisher's own, None for none."""
+        return (max(packet.playout_delay, self._playout_delay) or None) if packet.payload else None
 
 
 def _fits_one_byte(elements: list[tuple[int, bytes]]) -> bool:

@@ -58,6 +58,7 @@ class Packet:
         "picture_id",
         "picture_mask",
         "picture_offset",
+        "playout_delay",
         "rewritten_as",
         "run",
         "run_index",
@@ -91,6 +92,7 @@ class Packet:
         self.codec = codec
         self.payload = payload
         self.passed = passed
+        self.playout_delay = b""  # our own value of the header extension, empty for none
         self.is_padded = is_padded
         self.equalising = 0
         self.is_keyframe = self.is_late = self.closes = False

@@ -24,7 +24,7 @@ MAX_COPIES = 2
 COPY_UNTIL = 100_000_000
 """The age (ns) of an audio packet from which on a copy would be too late."""
 COPIES_APART = 10_000_000
-Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str], Layout]
+Layouts = weakref.WeakValueDictionary[tuple[frozenset[tuple[Extension, int]], str, bytes], Layout]
 """Layouts in use, each shared by the routes that agree on it."""
 
 
@@ -49,6 +49,7 @@ class PeerSender:
         self.folds = 0
         self._rtcp: RtcpProtector | PlainRtcp | None = None
         self._extensions: Mapping[Extension, int] = {}
+        self._playout_delay = b""
         self._indexes: dict[int, int] = {}
         self._tally = tally
         self._layouts = layouts
@@ -57,6 +58,13 @@ class PeerSender:
         self._extensions = extensions
         for route in self.routes.values():
             self._lay_out(route)
+
+    def set_playout_delay(self, value: bytes) -> None:
+        """Set the extension's least value for pictures, empty for none."""
+        self._playout_delay = value
+        for route in self.routes.values():
+            if _has_rtx(route):
+                self._lay_out(route)
 
     def set_keys(self, keys: SrtpKeys) -> None:
         """Protect with new keys, under which packet indexes begin anew."""
@@ -330,11 +338,15 @@ class PeerSender:
         return seq
 
     def _lay_out(self, route: Route) -> None:
-        """Forget the packets that could be sent again, since other bytes under a used packet index are forbidden."""
-        key = (frozenset(self._extensions.items()), route.entry.mid)
+        """Forget the packets that could be sent again, since other bytes under a used packet index are forbidden.
+
+        For this reason, a route without RTX has no playout delay of its own either: it would change too often.
+        """
+        playout_delay = self._playout_delay if _has_rtx(route) else b""
+        key = (frozenset(self._extensions.items()), route.entry.mid, playout_delay)
         layout = self._layouts.get(key)
         if layout is None:
-            layout = self._layouts[key] = Layout(self._extensions, route.entry.mid)
+            layout = self._layouts[key] = Layout(self._extensions, route.entry.mid, playout_delay)
         route.layout = layout
         route.stamps = None if _has_rtx(route) else [None] * STAMPS
 

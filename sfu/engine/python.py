@@ -148,6 +148,9 @@ class PythonEngine:
     def set_playout_delay(self, stream: int, delay: int | None) -> None:
         self._streams[stream][1].playout_delay = playout_delay(delay) if delay is not None else b""
 
+    def set_peer_playout_delay(self, peer: int, delay: int | None) -> None:
+        self._peers[peer].sender.set_playout_delay(playout_delay(delay) if delay is not None else b"")
+
     def set_shed(self, stream: int, shed: bool) -> None:
         self._streams[stream][1].is_shed = shed
 

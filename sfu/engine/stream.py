@@ -7,7 +7,6 @@ from sfu.engine.contract import Drop, Payload, StreamEntry
 from sfu.engine.packet import NO_PLAYOUT_DELAY, Packet
 from sfu.formats import dependency_descriptor
 from sfu.formats.dependency_descriptor import TemplateStructure
-from sfu.formats.extensions import Extension
 from sfu.machines.repair.stream_progress import StreamProgress
 
 AnyRoute = TypeVar("AnyRoute")
@@ -126,12 +125,10 @@ class Stream(Generic[AnyRoute]):
             self.keyframe, self._keyframe_timestamp = packet.ext_seq, packet.timestamp
 
     def _tell_playout_delay(self, packet: Packet) -> None:
-        """Give a packet the stream's playout delay if it has none; a keyframe says that there is none."""
-        delay = self.playout_delay
-        if not delay and self.keyframe >= 0 and packet.timestamp == self._keyframe_timestamp:
-            delay = NO_PLAYOUT_DELAY
-        if delay:
-            packet.passed.setdefault(Extension.PLAYOUT_DELAY, delay)
+        """Give a packet the stream's playout delay; a keyframe says that there is none."""
+        packet.playout_delay = self.playout_delay
+        if not self.playout_delay and self.keyframe >= 0 and packet.timestamp == self._keyframe_timestamp:
+            packet.playout_delay = NO_PLAYOUT_DELAY
 
     def describe(self, packet: Packet, value: bytes) -> None:
         """Set an AV1 packet's frame number from its dependency descriptor and, if that parses, its layers."""

@@ -149,6 +149,7 @@ class Machine:
         else:
             self.engine.set_permitted(stream, body[3] > 99)
             self.engine.set_playout_delay(stream, None if body[3] & 1 else body[3] * MILLISECOND)
+            self.engine.set_peer_playout_delay(PEERS[body[1] & 1], None if body[3] & 2 else body[3] * MILLISECOND)
 
     def route(self, byte: int) -> int:
         return PEERS[byte & 1] * 10 + byte % 3

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.network.behind_link import MS, UP, down, most_hold, once, viewer_call
 from tests.sfu.server.harness import host
 from tests.support.layered_publisher import layered_publisher
@@ -29,6 +31,33 @@ async def _one_way(tmp_path: Path, seed: int) -> bool:
 @once
 async def test_five_percent_towards_the_viewer_freeze_nothing(tmp_path: Path, seeds: range) -> None:
     assert await most_hold(lambda seed: _one_way(tmp_path, seed), seeds)
+
+
+async def _far_away(tmp_path: Path, seed: int, loss: float, delay: int) -> bool:
+    up = LinkSettings(rate=UP.rate, delay=delay * MS, loss=loss)
+    async with viewer_call(tmp_path, down(loss=loss, delay=delay * MS), seed, up=up) as call:
+        await eventually(lambda: call.rate > 2.5e6, 20)
+        await asyncio.sleep(12)  # the viewer has learnt to wait for repairs
+        sound, before = await call.inbound("audio"), await call.inbound("video")
+        await asyncio.sleep(SECONDS / 3)
+        heard, after = await call.inbound("audio"), await call.inbound("video")
+    fps = (after["frames"] - before["frames"]) / (SECONDS / 3)
+    frozen = (after["frozen"] - before["frozen"]) / (SECONDS / 3)
+    concealed = (heard["concealed"] - sound["concealed"]) / (heard["samples"] - sound["samples"])
+    holds = fps >= 27 and frozen <= 0.03
+    print(
+        f"{loss:.0%} lost {delay} ms away, seed {seed}: {fps:.1f} fps at {after['height']} lines, frozen {frozen:.1%}, "
+        f"{concealed:.2%} concealed: {_said(holds)}"
+    )
+    return holds
+
+
+@once
+@pytest.mark.parametrize(("loss", "milliseconds"), [(0.02, 50), (0.02, 100), (0.05, 100), (0.02, 200), (0.01, 300)])
+async def test_a_viewer_who_is_far_away_and_loses_packets(
+    tmp_path: Path, loss: float, milliseconds: int, seeds: range
+) -> None:
+    assert await most_hold(lambda seed: _far_away(tmp_path, seed, loss, milliseconds), seeds)
 
 
 async def _delivered(tmp_path: Path, seed: int) -> bool:

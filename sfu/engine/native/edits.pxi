@@ -243,10 +243,14 @@ cdef class EngineTable:
 
     def set_playout_delay(self, stream, delay):
         cdef Stream *entry = (<StreamHandle>self.streams[stream]).stream
-        cdef bytes value = playout_delay(delay) if delay is not None else b""
-        entry.has_playout_delay = delay is not None
-        if entry.has_playout_delay:
-            memcpy(entry.playout_delay, <const uint8_t *>value, PLAYOUT_BYTES)
+        write_delay(entry.playout_delay, delay)
+
+    def set_peer_playout_delay(self, peer, delay):
+        cdef PeerHandle handle = self.peers[peer]
+        cdef RouteHandle route
+        write_delay(handle.playout_delay, delay)
+        for route in handle.routes.values():
+            route.delay_playout()
 
     def set_shed(self, stream, shed):
         (<StreamHandle>self.streams[stream]).stream.is_shed = shed

@@ -1,5 +1,23 @@
 # sfu.engine.layout in C: headers of outgoing packets, and renumbered payloads.
 
+cdef uint8_t no_playout_delay[PLAYOUT_BYTES]
+memcpy(no_playout_delay, <const uint8_t *>(<bytes>NO_PLAYOUT_DELAY), PLAYOUT_BYTES)
+
+
+cdef inline bint is_told(const uint8_t *playout_delay) noexcept nogil:
+    """Return True unless the value is zeros, which stand for no value: even that of no delay has a longest one."""
+    return playout_delay[0] | playout_delay[1] | playout_delay[2]
+
+
+cdef inline const uint8_t *delay_told(const Route *route, const Packet *packet) noexcept nogil:
+    """Return our playout delay of a packet without its publisher's own, NULL for none."""
+    cdef const uint8_t *longer = packet.playout_delay
+    if not route.passed_id[PLAYOUT_PLACE] or packet.passed_size[PLAYOUT_PLACE] or not packet.payload_size:
+        return NULL
+    if memcmp(route.playout_delay, longer, PLAYOUT_BYTES) > 0:
+        longer = route.playout_delay
+    return longer if is_told(longer) else NULL
+
 
 cdef inline uint32_t send_time(int64_t now) noexcept nogil:
     # now * 2**18 / 10**9 without overflow: seconds and the rest separately.
@@ -20,9 +38,11 @@ cdef inline uint8_t *put_element(uint8_t *at, bint one_byte, int identifier, con
     return at + size
 
 
-cdef inline bint takes_one_byte(const Route *route, const Packet *packet) noexcept nogil:
+cdef inline bint takes_one_byte(const Route *route, const Packet *packet, const uint8_t *delay) noexcept nogil:
     """Return True if all passed elements fit the one-byte form (RFC 8285, section 4.2)."""
     cdef int k
+    if delay != NULL and route.passed_id[PLAYOUT_PLACE] >= 15:
+        return False
     if route.send_time_id >= 15 or route.transport_id >= 15:
         return False
     if route.mid_id and route.mid_size and (route.mid_id >= 15 or route.mid_size > 16):
@@ -38,10 +58,10 @@ cdef inline int write_header(
     uint32_t stamp, unsigned transport_seq, unsigned frame_offset
 ) noexcept nogil:
     """Write the header of an outgoing packet; return its size."""
-    cdef bint one_byte = takes_one_byte(route, packet)
+    cdef const uint8_t *delay = delay_told(route, packet)
+    cdef bint one_byte = takes_one_byte(route, packet, delay)
     cdef uint8_t *at = out + 16
     cdef uint8_t value[4]
-    cdef const uint8_t *passed
     cdef int k, words
     cdef int first = 0xA0 if packet.equalising else 0x80
     out[0] = first | 0x10
@@ -58,11 +78,10 @@ cdef inline int write_header(
     if route.mid_id and route.mid_size:
         at = put_element(at, one_byte, route.mid_id, route.mid, route.mid_size)
     for k in range(PASSED_COUNT):
-        if route.passed_id[k] and packet.passed_size[k]:
-            passed = packet.playout_delay
-            if packet.passed_at[k] != OWN_VALUE:
-                passed = packet.data + packet.passed_at[k]
-            at = put_element(at, one_byte, route.passed_id[k], passed, packet.passed_size[k])
+        if k == PLAYOUT_PLACE and delay != NULL:
+            at = put_element(at, one_byte, route.passed_id[k], delay, PLAYOUT_BYTES)
+        elif route.passed_id[k] and packet.passed_size[k]:
+            at = put_element(at, one_byte, route.passed_id[k], packet.data + packet.passed_at[k], packet.passed_size[k])
             if k == DESCRIPTOR_PLACE and packet.frame_number >= 0:
                 store16(at - packet.passed_size[k] + 1, (packet.frame_number + frame_offset) & 0xFFFF)
     if at == out + 16:

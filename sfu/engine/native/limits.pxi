@@ -2,11 +2,10 @@
 # an odd number of cache lines: buffers at multiples of 64 KiB would share one set of the cache.
 
 cdef enum:
-    VERSION = 2
+    VERSION = 3
     NO_TYPE = 255
     PASSED_COUNT = 4
     PLAYOUT_BYTES = 3
-    OWN_VALUE = 0xFFFF  # a place in the packet's structure instead of its bytes
     STAMPS_SIZE = 256
     RETRANSMISSIONS_SIZE = 256
     HORIZON_OUT = 2048

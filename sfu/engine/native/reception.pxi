@@ -1,7 +1,5 @@
 # sfu.engine.reception in C: turns slots of received bytes into packets in caches, and leftovers for policy.
 
-cdef uint8_t no_playout_delay[PLAYOUT_BYTES]
-memcpy(no_playout_delay, <const uint8_t *>(<bytes>NO_PLAYOUT_DELAY), PLAYOUT_BYTES)
 
 
 cdef Ssrc *ssrc_of(Peer *peer, uint32_t ssrc) noexcept nogil:
@@ -337,14 +335,13 @@ cdef inline void note_keyframe(Stream *stream, const Packet *packet) noexcept no
 
 cdef inline void tell_playout_delay(const Stream *stream, Packet *packet) noexcept nogil:
     """Give a packet the playout delay of its stream; a keyframe says that there is none."""
-    if stream.has_playout_delay:
-        memcpy(packet.playout_delay, stream.playout_delay, PLAYOUT_BYTES)
-    elif stream.keyframe >= 0 and packet.timestamp == stream.keyframe_timestamp:
+    memcpy(packet.playout_delay, stream.playout_delay, PLAYOUT_BYTES)
+    if (
+        not is_told(packet.playout_delay)
+        and stream.keyframe >= 0
+        and packet.timestamp == stream.keyframe_timestamp
+    ):
         memcpy(packet.playout_delay, no_playout_delay, PLAYOUT_BYTES)
-    else:
-        return
-    packet.passed_size[PLAYOUT_PLACE] = PLAYOUT_BYTES
-    packet.passed_at[PLAYOUT_PLACE] = OWN_VALUE
 
 
 cdef void keep(
@@ -370,7 +367,7 @@ cdef void keep(
     stream.newest = max(stream.newest, ext_seq)
     if packet.is_keyframe and not stream.is_audio:
         note_keyframe(stream, packet)
-    if not packet.passed_size[PLAYOUT_PLACE] and not stream.is_audio:
+    if not stream.is_audio:
         tell_playout_delay(stream, packet)
     if place[0] != NULL:
         packet_release(state, place[0])

@@ -107,7 +107,6 @@ cdef struct Stream:
     bint permitted
     bint is_audio
     bint is_shed
-    bint has_playout_delay
     uint8_t playout_delay[PLAYOUT_BYTES]
     bint is_cut
     int64_t newest
@@ -213,6 +212,7 @@ cdef struct Route:
     uint8_t mid_id
     uint8_t mid_size
     uint8_t passed_id[PASSED_COUNT]
+    uint8_t playout_delay[PLAYOUT_BYTES]
     uint8_t mid[256]
     uint8_t payload_types[128]
     uint8_t rtx_payload_types[128]

@@ -42,11 +42,22 @@ def _session_keys(profile, bytes master):
     ]
 
 
+cdef int write_delay(uint8_t *value, delay) except -1:
+    """Write the value of the playout-delay extension for a delay in ns, zeros for None."""
+    cdef bytes written
+    memset(value, 0, PLAYOUT_BYTES)
+    if delay is not None:
+        written = playout_delay(delay)
+        memcpy(value, <const uint8_t *>written, PLAYOUT_BYTES)
+    return 0
+
+
 @cython.no_gc_clear  # the table reads it when it is freed
 cdef class PeerHandle:
     """A peer's structure, and its Python parts: its destination, and the indexes used under its keys."""
 
     cdef Peer *peer
+    cdef uint8_t playout_delay[PLAYOUT_BYTES]
     cdef object destination
     cdef dict send_extensions
     cdef dict indexes
@@ -264,4 +275,13 @@ cdef class RouteHandle:
         free(route.stamps)
         route.stamps = NULL
         route.keeps_stamps = not route.has_rtx_ssrc or not self.entry.rtx_payload_types
+        self.delay_playout()
+        return 0
+
+    cdef int delay_playout(self) except -1:
+        """Take the peer's playout delay, unless the bytes of a packet index may be sent again and must stay."""
+        if self.route.keeps_stamps:
+            memset(self.route.playout_delay, 0, PLAYOUT_BYTES)
+        else:
+            memcpy(self.route.playout_delay, self.peer.playout_delay, PLAYOUT_BYTES)
         return 0

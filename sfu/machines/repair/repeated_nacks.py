@@ -14,17 +14,19 @@ class RepeatedNacks:
     def __init__(self) -> None:
         self._answered: dict[int, int] = {}  # time of the last answer by seq, oldest first
 
-    def again(self, seqs: list[int], round_trip: int, now: int) -> list[int]:
-        """Note that `seqs` are answered; return those whose last answer, at least a round trip ago, was lost."""
-        again = []
+    def answer(self, seqs: list[int], round_trip: int, now: int) -> tuple[list[int], list[int]]:
+        """Note that `seqs` are answered. Return those that are requested for the first time, and those whose last
+        answer, at least a round trip ago, was lost.
+        """
+        first: list[int] = []
+        again: list[int] = []
         for seq in seqs:
             at = self._answered.get(seq)
             if at is not None and now - at < round_trip:
                 continue
-            if at is not None and now - at < _LASTS_NS:
-                again.append(seq)
+            (again if at is not None and now - at < _LASTS_NS else first).append(seq)
             self._answered.pop(seq, None)
             self._answered[seq] = now
         while len(self._answered) > _REMEMBERED:
             del self._answered[next(iter(self._answered))]
-        return again
+        return first, again

@@ -228,5 +228,5 @@ class PublishPeer:
 
     def _wait_for_repairs(self, now: int) -> None:
         """Have viewers show pictures late enough for the repairs of those that are lost."""
-        delay = self._repair_delay.update(self._registry.nack_round_trip.smoothed, self._share.queue, now)
+        delay = self._repair_delay.update(self._registry.nack_round_trip.smoothed, now, queue=self._share.queue)
         self._registry.delay_playout(delay)

@@ -39,8 +39,11 @@ class NackResponder:
 
     def asked(
         self, downtrack: DownTrack, seqs: Sequence[int], bandwidth: Bandwidth | None, round_trip: int, now: int
-    ) -> None:
-        """Answer a NACK, and soon again if the link has room but loses packets; `round_trip` is in ns."""
+    ) -> bool:
+        """Answer a NACK, and soon again if the link has room but loses packets; `round_trip` is in ns.
+
+        Return whether a packet is requested for the first time.
+        """
         counters = self._context.counters
         downtrack.nacks += len(seqs)
         counters["nacks_received"] += len(seqs)
@@ -59,14 +62,15 @@ class NackResponder:
             round_trip = min(round_trip, bandwidth.round_trip)
         interval = retransmission_interval(round_trip)
         self._send(downtrack, useful, now, interval)
-        again = downtrack.repeated_nacks.again(useful, interval, now)
+        first, again = downtrack.repeated_nacks.answer(useful, interval, now)
         if bandwidth is None or not bandwidth.is_drained:
-            return
+            return bool(first)
         twice = useful if bandwidth.state.loss >= _LOSSY else again
         if twice:
             times = 2 if bandwidth.state.loss >= HEAVY_LOSS else 1
             self._copies.append(_Copies(now + _APART_NS, downtrack, twice, times))
             self._context.touched.add(self._peer)
+        return bool(first)
 
     def timer(self) -> int | None:
         """Return when `handle_timer` has work next."""

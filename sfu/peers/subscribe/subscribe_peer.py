@@ -11,6 +11,7 @@ from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation.agreement import DtlsRole, Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.subscribe import OfferedSlot
+from sfu.machines.repair.repair_delay import RepairDelay
 from sfu.machines.repair.round_trip import RoundTrip
 from sfu.peers.coalescing import coalesce
 from sfu.peers.context import Context
@@ -51,6 +52,8 @@ class SubscribePeer:
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
         self.picture_copies = PictureCopies(self.peer.number, context.engine, now)
         self._nack_responder = NackResponder(self.peer.number, context)
+        self._repair_delay = RepairDelay()
+        self._playout_delay = 0
         self._context = context
         self._by_ssrc: dict[int, DownTrack] = {}
         self._by_route: dict[int, DownTrack] = {}
@@ -201,8 +204,20 @@ class SubscribePeer:
 
     def _nack(self, packet: rtcp.Nack, now: int) -> None:
         downtrack = self._by_ssrc.get(packet.media_ssrc)
-        if downtrack is not None:
-            self._nack_responder.asked(downtrack, packet.seqs, self.bandwidth, self.round_trip.smoothed, now)
+        if downtrack is None:
+            return
+        round_trip = self.round_trip.smoothed
+        is_new = self._nack_responder.asked(downtrack, packet.seqs, self.bandwidth, round_trip, now)
+        if is_new and downtrack.kind == "video" and self.round_trip.measured:
+            self._repair_delay.repaired(now)
+            self._wait_for_repairs(now)
+
+    def _wait_for_repairs(self, now: int) -> None:
+        """Have the subscriber show pictures late enough for the repairs of those that it loses."""
+        delay = self._repair_delay.update(self.round_trip.smoothed, now)
+        if delay != self._playout_delay:
+            self._playout_delay = delay
+            self._context.engine.set_peer_playout_delay(self.peer.number, delay)
 
     def _keyframe(self, ssrc: int, now: int) -> None:
         downtrack = self._by_ssrc.get(ssrc)
@@ -222,6 +237,8 @@ class SubscribePeer:
             at = min(at, due)
         if (due := self._nack_responder.timer()) is not None:
             at = min(at, due)
+        if (due := self._repair_delay.timer()) is not None:
+            at = min(at, due)
         if self.data is not None and (due := self.data.timer()) is not None:
             at = min(at, due)
         return at
@@ -240,10 +257,13 @@ class SubscribePeer:
             self._context.outbox.send(self.picture_copies.due(self.downtracks.values(), self.bandwidth, now))
         if self.data is not None:
             self.data.handle_timer(now)
+        if (due := self._repair_delay.timer()) is not None and now >= due:
+            self._wait_for_repairs(now)
         if not self._flows(now):
             self._next_report = now + _IDLE_REPORT_NS  # no wake-up, since there is nothing to report
         elif now >= self._next_report:
             self._reports += self._send_reports(now)
+            self._wait_for_repairs(now)
             is_awaited = self._reports < _FIRST_REPORTS
             self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
 

@@ -263,6 +263,7 @@ class Twins:
             lambda: self.each("remove_route", (route,)),
             lambda: self.each("set_permitted", (stream, randoms.random() < 0.8)),
             lambda: self.each("set_playout_delay", (stream, randoms.choice([None, 0, 250 * MILLISECOND]))),
+            lambda: self.each("set_peer_playout_delay", (peer, randoms.choice([None, 0, 100 * MILLISECOND]))),
             lambda: self.each("set_budget", (peer, randoms.choice([None, 50_000, 500_000]))),
             lambda: self.each("spare_silence", (randoms.random() < 0.3,)),
             lambda: self.each("copy_audio", (peer, randoms.randrange(3))),

@@ -144,7 +144,8 @@ class Camera:
 
 
 class Viewer:
-    """A client behind a link that delays its packets; it sends feedback and, if it `asks`, NACKs and PLIs.
+    """A client behind a link that delays its packets; it sends feedback and, if it `asks`, NACKs and PLIs; if it
+    `reports`, receiver reports too.
 
     On the link each packet has `headers` bytes more, for example those of IP and UDP.
     `pictures` are the times at which a picture and all before it since its keyframe were complete; `sounds` are the
@@ -157,13 +158,13 @@ class Viewer:
         self.link: Link[bytes] = Link(settings, seed)
         self.queueing: list[tuple[int, int]] = []
         self.now = stage.now
-        self.asks = False
+        self.asks = self.reports = False
         self.headers = 0
         self.pictures: list[int] = []
         self.sounds: dict[int, int] = {}
         self._receiver = SubscribePeerReceiver(77, keep_frames=True)
         self._offers = 0
-        self._patient_since = stage.now
+        self._patient_since = self._reported_at = stage.now
         (self._address,) = [address for address, client in stage.clients.items() if client is self.client]
         stage.clients[self._address] = self  # type: ignore[assignment]  # in the client's place
 
@@ -185,14 +186,18 @@ class Viewer:
         self.client.handle_timer(now)
         self._learn()
         for at, data in self.link.pop(now):
-            before = len(self.client.rtp)
+            before, reports_before = len(self.client.rtp), len(self.client.rtcp)
             with contextlib.suppress(pylibsrtp.Error):  # a second copy of a packet is a replay
                 self.client.receive(data, at)
             for packet in self.client.rtp[before:]:
                 if packet.payload_type == 111:
                     self.sounds.setdefault(packet.timestamp // 960, at)
                 self._receiver.receive_rtp(serialize(packet), at)
+            self._receiver.receive_rtcp(self.client.rtcp[reports_before:], at)
         packets = rtcp.parse(due) if (due := self._receiver.feedback(now)) else []
+        if self.reports and now - self._reported_at >= SECOND:
+            self._reported_at = now
+            packets += rtcp.parse(due) if (due := self._receiver.reports(now)) else []
         packets = [packet for packet in packets if self.asks or not isinstance(packet, rtcp.Nack)]
         if self.asks and now - max([self._patient_since, *self.pictures[-1:]]) >= _PATIENCE_NS:
             self._patient_since = now

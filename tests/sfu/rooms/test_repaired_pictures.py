@@ -1,8 +1,10 @@
-"""Pictures of a publisher who is far away and loses packets, in simulated time."""
+"""Pictures of a publisher, or for a viewer, who is far away and loses packets, in simulated time."""
 
 from sfu.formats import rtcp
 from sfu.formats.header_extensions import write_playout_delay
+from tests.sfu.rooms.simulcast_call import ONE_SIZE, Call
 from tests.sfu.rooms.stage import KEYFRAME, MS, SECOND, RtcClient, Stage, audio, publish, subscribe, video
+from tests.support.link_model import LinkSettings
 
 FAR = 200 * MS
 PLAYOUT_DELAY = 9
@@ -62,3 +64,34 @@ def test_they_are_shown_late_enough_for_the_repairs_while_there_are_any() -> Non
     told(receiver)
     send_some(stage, sender, seq, lossy=False)
     assert told(receiver) == {write_playout_delay(0, LONGEST)}
+
+
+def watch(call: Call, seconds: int) -> set[int | None]:
+    """Let a camera that sends reports be seen for a while; return the delays (ms) that the newest pictures told."""
+    (camera,) = call.cameras
+    for _ in range(seconds):
+        camera.client.send_rtcp([rtcp.SenderReport(3000, (call.stage.now << 32) // SECOND, 0, 1, 1)])
+        call.viewer.client.rtp.clear()
+        call.run(1)
+    pictures = [packet for packet in call.viewer.client.rtp if packet.payload_type == 96]
+    found = [dict(packet.extensions).get(PLAYOUT_DELAY) for packet in pictures]
+    return {10 * (int.from_bytes(value, "big") >> 12) if value else None for value in found}
+
+
+def test_a_far_viewer_waits_for_the_repairs_of_what_it_loses() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=FAR), sizes=ONE_SIZE)
+    call.viewer.asks = call.viewer.reports = True
+    assert watch(call, 6) == {None}
+    call.viewer.link.change(call.stage.now, loss=0.03)
+    watch(call, 8)
+    (delay,) = watch(call, 1)
+    assert delay is not None
+    assert 220 <= delay <= 350
+    call.viewer.link.change(call.stage.now, loss=0.0)
+    assert watch(call, 75) == {0}
+
+
+def test_a_near_viewer_does_not() -> None:
+    call = Call(LinkSettings(rate=5_000_000, delay=20 * MS, loss=0.03), sizes=ONE_SIZE)
+    call.viewer.asks = call.viewer.reports = True
+    assert watch(call, 10) <= {None, 0}

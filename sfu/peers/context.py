@@ -11,6 +11,7 @@ from sfu.engine.contract import Address, Drop, Engine
 from sfu.engine.send_side_observer import SendSideObserver
 from sfu.formats.ntp import ntp_time
 from sfu.formats.sdp import Candidate
+from sfu.machines.congestion.shared_line import SharedLines
 from sfu.machines.dtls.certificate import DtlsCertificate
 from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.peers.outbox import Outbox
@@ -78,10 +79,11 @@ class Context:
 
     `touched` holds the numbers of peers that may have something to send or a new timer; the node settles them. `routes`
     maps a route to its peer. `far_ends` maps each address that a plain transport sends to, with our socket, to its
-    owner; `unproved` tracks receivers that nobody vouches for. `observer` is the engine, if subscribers' links are
-    estimated. While the node is overloaded, only every `pace`-th report, check and statistic is made. `reached_from`
-    finds the client behind one of this machine's own addresses. `resizers` cut the datagrams of some of our sockets
-    before the engine takes them. `shared_port` is set if other workers use the same port.
+    owner; `unproved` tracks receivers that nobody vouches for. `shared_lines` shows which subscribers share a line.
+    `observer` is the engine, if subscribers' links are estimated. While the node is overloaded, only every `pace`-th
+    report, check and statistic is made. `reached_from` finds the client behind one of this machine's own addresses.
+    `resizers` cut the datagrams of some of our sockets before the engine takes them. `shared_port` is set if other
+    workers use the same port.
     """
 
     engine: Engine
@@ -100,6 +102,7 @@ class Context:
     routes: dict[int, int] = field(default_factory=dict)
     far_ends: dict[tuple[Address, int], int] = field(default_factory=dict)
     unproved: UnprovedReceivers = field(default_factory=UnprovedReceivers)
+    shared_lines: SharedLines = field(default_factory=SharedLines)
     observer: SendSideObserver | None = None
     reached_from: Mapping[Address, Address] = field(default_factory=dict)
     resizers: dict[int, Resizer] = field(default_factory=dict)

@@ -89,6 +89,12 @@ class Peer:
         """Our ufrags that checks may name, including the previous one during an ICE restart."""
         return self._ice.ufrags
 
+    @property
+    def address(self) -> str:
+        """The far end's IP address, that of a client behind our TCP listener too; "" before there is a path."""
+        selected = self._ice.selected
+        return self._reached_from.get(selected.source, selected.source)[0] if selected is not None else ""
+
     def _credentials(self) -> Credentials:
         return generate_credentials(self._shared_port.mark if self._shared_port is not None else "")
 

@@ -1,4 +1,4 @@
-"""Bars: links with high loss, low rate or a short queue, in front of a viewer in Chromium."""
+"""Bars: links with high loss, low rate, a short queue or another order, in front of a viewer in Chromium."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.network.bar_shared import queue_of
-from tests.network.behind_link import down, most_hold, once, viewer_call
+from tests.network.behind_link import MS, down, most_hold, once, viewer_call
 from tests.support.link_model import LinkSettings
 
 SECONDS = 22
@@ -29,6 +29,7 @@ BARS = {
     "2 % loss": Bar(down(3_000_000, loss=0.02), 24, concealed=0.004),
     "20 % loss, 3 Mbps": Bar(down(3_000_000, loss=0.2), 24, frozen=0.05, concealed=0.005),
     "20 % loss, 500 kbps": Bar(down(500_000, loss=0.2), 20, frozen=0.05, concealed=0.01),
+    "5 % overtaken": Bar(down(3_000_000, overtaken=0.05, detour=40 * MS), 28, frozen=0.01, concealed=0.004),
     "600 kbps, queue 50 ms": Bar(down(**queue_of(0.6, 50)), 25, lost=0.05, settling=3.0),
 }
 

@@ -21,18 +21,19 @@ from tests.support.waiting import eventually
 
 @dataclass
 class FarCall:
-    """Call in which Bob, our client, watches Ann. `rows` are his observations, ten times a second."""
+    """Call in which Bob, or another client of ours, watches Ann. `rows` are his observations, ten times a second."""
 
     h: Host
     link: EmulatedHost
     rows: list[dict[str, Any]]
+    viewer: str = "bob"
     estimates: list[tuple[float, float]] = field(default_factory=list)
     queueing: list[tuple[float, float]] = field(default_factory=list)
     layers: str = ""
 
     @property
     def subscribe_peer(self) -> SubscribePeer | None:
-        bob = self.h.node.rooms["r"].participants.get("bob")
+        bob = self.h.node.rooms["r"].participants.get(self.viewer)
         return bob.subscription.subscribe_peer if bob is not None and bob.subscription is not None else None
 
     @property

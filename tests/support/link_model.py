@@ -21,7 +21,8 @@ _MIN_QUEUE_BYTES = 3000
 class LinkSettings:
     """A `rate` of None is unlimited, without a queue. A `queue_bytes` of None holds 300 ms at that rate.
 
-    `jitter` is added to `delay` uniformly and never reorders. `burst` is the mean run of losses, in packets.
+    `jitter` is added to `delay` uniformly and never reorders. `burst` is the mean run of losses, in packets. The share
+    `overtaken` of packets takes `detour` longer, while later ones pass them.
     """
 
     rate: int | None = None
@@ -30,6 +31,8 @@ class LinkSettings:
     loss: float = 0.0
     burst: float | None = None
     queue_bytes: int | None = None
+    overtaken: float = 0.0
+    detour: int = 20_000_000
 
     @property
     def queue_limit(self) -> int:
@@ -123,6 +126,10 @@ class Link(Generic[Packet]):
 
     def _deliver(self, packet: Packet, departed: int) -> None:
         arrival = departed + self.settings.delay
+        if self.settings.overtaken and self._dice.random() < self.settings.overtaken:
+            self._order += 1
+            heapq.heappush(self._flying, (arrival + self.settings.detour, self._order, packet))
+            return
         if self.settings.jitter:
             arrival += self._dice.randrange(self.settings.jitter)
         self._last_arrival = max(arrival, self._last_arrival)

@@ -11,6 +11,7 @@ from sfu.machines.congestion.estimator import Estimator, EstimatorState
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
 from sfu.machines.congestion.pacing import BurstCapacity, RetransmissionBudget, media_share, pacing_rate
 from sfu.machines.congestion.probes import ProbeCluster
+from sfu.machines.congestion.shared_line import Raises
 from sfu.peers.coalescing import coalesce
 from sfu.peers.outbox import Outbox
 
@@ -45,6 +46,7 @@ class Bandwidth:
         outbox: Outbox,
         now: int,
         *,
+        raises: Raises,
         flight: ParticipantFlight | None = None,
     ) -> None:
         """Create the link; `flight`, if given, keeps the estimator's input."""
@@ -56,6 +58,7 @@ class Bandwidth:
         self._engine = engine
         self._observer = observer
         self._outbox = outbox
+        self._raises = raises
         self._estimator = Estimator() if flight is None else NotedEstimator(flight, now)
         self._repairs = RetransmissionBudget()
         self._sound_repairs = RetransmissionBudget()
@@ -153,7 +156,9 @@ class Bandwidth:
         """Take the summary of feedback up to `arrival`; None if there is nothing new."""
         self._collect()
         if summary is not None:
+            before = self._estimator.rate
             self._estimator.observed(summary, arrival)
+            self._raises.update(before, self._estimator.rate, arrival)
             self._bursts.observed(summary, arrival)
         if arrival >= self._checked_at + _CHECK_NS * 3 // 4:
             self._next_check = min(self._next_check, arrival)  # along with this, without a separate wake-up
@@ -244,7 +249,7 @@ class Bandwidth:
             self._observer.fold(self._peer, longest)
 
     def _begin_probe(self, now: int) -> None:
-        probe = self._estimator.next_probe(self.wanted, now)
+        probe = self._estimator.next_probe(0.0 if self._raises.waits(now) else self.wanted, now)
         if probe is not None:
             self.probes += 1
             self._collect()

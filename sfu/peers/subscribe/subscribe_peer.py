@@ -8,6 +8,7 @@ from sfu.formats import rtcp
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.machines.congestion.feedback_analyser import FeedbackSummary
+from sfu.machines.congestion.shared_line import Raises
 from sfu.machines.ice.lite import Refusal
 from sfu.machines.negotiation.agreement import DtlsRole, Negotiated, NegotiatedMedia
 from sfu.machines.negotiation.subscribe import OfferedSlot
@@ -52,6 +53,7 @@ class SubscribePeer:
         self.audio_copies = AudioCopies(self.peer.number, context.engine, now)
         self.picture_copies = PictureCopies(self.peer.number, context.engine, now)
         self._nack_responder = NackResponder(self.peer.number, context)
+        self._raises = Raises(context.shared_lines, self.peer.number)
         self._repair_delay = RepairDelay()
         self._playout_delay = 0
         self._context = context
@@ -86,7 +88,13 @@ class SubscribePeer:
         context = self._context
         if self.bandwidth is None and context.observer is not None and isinstance(self.peer, Peer):
             self.bandwidth = Bandwidth(
-                self.peer.number, context.engine, context.observer, context.outbox, now, flight=self.flight
+                self.peer.number,
+                context.engine,
+                context.observer,
+                context.outbox,
+                now,
+                raises=self._raises,
+                flight=self.flight,
             )
         for downtrack in self.downtracks.values():
             downtrack.connect(now)
@@ -251,6 +259,7 @@ class SubscribePeer:
         if not self.peer.connected or self.peer.closed:
             return
         if self.bandwidth is not None:
+            self._raises.move(self.negotiated.address)
             self.bandwidth.handle_timer(now, self._context.pace)
             self._nack_responder.handle_timer(self.bandwidth, now)
             self.audio_copies.judge(self.downtracks.values(), self.bandwidth, now)
@@ -295,6 +304,7 @@ class SubscribePeer:
 
     def stop(self) -> None:
         """Stop all tracks; the peer continues for incoming media."""
+        self._raises.leave()
         for downtrack in self.downtracks.values():
             downtrack.clear()
             del self._context.routes[downtrack.route]

@@ -86,3 +86,15 @@ def test_it_says_when_something_happens_next() -> None:
             assert at // MS == 30
             break
     assert link.next_event() is None
+
+
+def test_later_packets_pass_those_that_take_a_detour() -> None:
+    link = Link[int](LinkSettings(delay=10 * MS, overtaken=0.2, detour=5 * MS), 1)
+    for index in range(10_000):
+        link.push(index, 1000, index * MS)
+    arrived = link.pop(20_000 * MS)
+    late = [index for at, index in arrived if at - index * MS == 15 * MS]
+    assert len(late) == pytest.approx(2000, rel=0.1)
+    assert {at - index * MS for at, index in arrived} == {10 * MS, 15 * MS}
+    assert [index for _, index in arrived] != sorted(range(10_000))
+    assert sorted(index for _, index in arrived) == list(range(10_000))

@@ -9,6 +9,7 @@ from sfu.formats.congestion_feedback import CongestionFeedback
 from sfu.formats.transport_feedback import TransportFeedback
 from sfu.machines.congestion.feedback_analyser import FeedbackAnalyser, FeedbackSummary, SentSummary
 from sfu.machines.congestion.send_history import SentKind, SentPacket
+from sfu.machines.congestion.shared_line import Raises, SharedLines
 from sfu.peers.outbox import Outbox
 from sfu.peers.subscribe.bandwidth import Bandwidth
 
@@ -37,7 +38,7 @@ def engine() -> Budgets:
 
 @pytest.fixture
 def bandwidth(engine: Budgets) -> Bandwidth:
-    return Bandwidth(7, engine, engine, Outbox(), 0)
+    return Bandwidth(7, engine, engine, Outbox(), 0, raises=Raises(SharedLines(), 7))
 
 
 def test_the_pacer_has_a_budget_from_the_start_and_lets_first_pictures_go_faster(
@@ -141,7 +142,7 @@ class Busy(Budgets):
 def test_media_that_waits_is_the_probe() -> None:
     engine = Busy()
     engine.set_peer(PeerEntry(7))
-    bandwidth = Bandwidth(7, engine, engine, Outbox(), 0)
+    bandwidth = Bandwidth(7, engine, engine, Outbox(), 0, raises=Raises(SharedLines(), 7))
     bandwidth.wanted = 8_000_000.0
     for now in range(0, 120, 2):
         engine.now = now * MS
@@ -173,7 +174,7 @@ class Asked(Budgets):
 def test_feedback_is_folded_until_pictures_begin_and_then_evaluated_whole() -> None:
     engine = Asked()
     engine.set_peer(PeerEntry(7))
-    bandwidth = Bandwidth(7, engine, engine, Outbox(), 0)
+    bandwidth = Bandwidth(7, engine, engine, Outbox(), 0, raises=Raises(SharedLines(), 7))
     feedback = TransportFeedback(1, 2, 0, 0, 0, (None,))
     bandwidth.control(feedback, SECOND)
     bandwidth.handle_timer(2 * SECOND)

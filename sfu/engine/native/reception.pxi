@@ -1,7 +1,6 @@
 # sfu.engine.reception in C: turns slots of received bytes into packets in caches, and leftovers for policy.
 
 
-
 cdef Ssrc *ssrc_of(Peer *peer, uint32_t ssrc) noexcept nogil:
     cdef int k
     for k in range(peer.ssrc_count):
@@ -335,12 +334,9 @@ cdef inline void note_keyframe(Stream *stream, const Packet *packet) noexcept no
 
 cdef inline void tell_playout_delay(const Stream *stream, Packet *packet) noexcept nogil:
     """Give a packet the playout delay of its stream; a keyframe says that there is none."""
+    cdef bint is_keyframe = stream.keyframe >= 0 and packet.timestamp == stream.keyframe_timestamp
     memcpy(packet.playout_delay, stream.playout_delay, PLAYOUT_BYTES)
-    if (
-        not is_told(packet.playout_delay)
-        and stream.keyframe >= 0
-        and packet.timestamp == stream.keyframe_timestamp
-    ):
+    if is_keyframe and not is_told(packet.playout_delay):
         memcpy(packet.playout_delay, no_playout_delay, PLAYOUT_BYTES)
 
 

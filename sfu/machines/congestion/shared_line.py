@@ -39,12 +39,14 @@ class SharedLines:
             self._links.pop(network, None)
 
     def raised(self, network: str, viewer: int, now: int) -> None:
-        """Note that a viewer's estimate was raised."""
-        self._link(network, viewer).raised_at = now
+        """Note that a viewer's estimate was raised; without a known network, nothing is noted."""
+        if network:
+            self._link(network, viewer).raised_at = now
 
     def full(self, network: str, viewer: int, now: int) -> None:
         """Note that a viewer's link is full."""
-        self._link(network, viewer).full_at = now
+        if network:
+            self._link(network, viewer).full_at = now
 
     def is_cause(self, network: str, viewer: int, raised_at: int, full_at: int) -> bool:
         """Return whether a viewer, raised and full at these times, has filled the line of others, too."""
@@ -87,8 +89,9 @@ class Raises:
             self._address, self._network = address, network_of(address)
 
     def leave(self) -> None:
-        """Note that the viewer has gone."""
+        """Note that the viewer has gone: from now on it shares its line with nobody."""
         self._lines.leave(self._network, self._viewer)
+        self._address = self._network = ""
 
     def update(self, before: float, after: float, now: int) -> None:
         """Take the estimate (bits/s) before and after feedback."""

@@ -106,6 +106,9 @@ def test_who_has_gone_is_forgotten() -> None:
     for viewer in house.viewers:
         viewer.leave()
     assert len(house.lines) == 0
+    house.rise(1, 2 * SECOND)
+    house.fall(1, 3 * SECOND)
+    assert len(house.lines) == 0
 
 
 def test_networks() -> None:

@@ -11,11 +11,11 @@ cdef inline bint is_told(const uint8_t *playout_delay) noexcept nogil:
 
 cdef inline const uint8_t *delay_told(const Route *route, const Packet *packet) noexcept nogil:
     """Return our playout delay of a packet without its publisher's own, NULL for none."""
-    cdef const uint8_t *longer = packet.playout_delay
+    cdef const uint8_t *longer = &packet.playout_delay[0]
     if not route.passed_id[PLAYOUT_PLACE] or packet.passed_size[PLAYOUT_PLACE] or not packet.payload_size:
         return NULL
     if memcmp(route.playout_delay, longer, PLAYOUT_BYTES) > 0:
-        longer = route.playout_delay
+        longer = &route.playout_delay[0]
     return longer if is_told(longer) else NULL
 
 

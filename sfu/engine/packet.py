@@ -21,9 +21,9 @@ PASSED = (
 _MAX_PLAYOUT_NS = 10_000_000_000  # what receivers assume
 
 
-def playout_delay(least: int) -> bytes:
-    """Return the extension by which receivers show a picture at least `least` ns after its arrival."""
-    return write_playout_delay(least, _MAX_PLAYOUT_NS)
+def playout_delay(least: int | None) -> bytes:
+    """Return the extension by which receivers show a picture at least `least` ns after its arrival, empty for None."""
+    return write_playout_delay(least, _MAX_PLAYOUT_NS) if least is not None else b""
 
 
 NO_PLAYOUT_DELAY = playout_delay(0)

@@ -146,10 +146,10 @@ class PythonEngine:
                 route.release_held(entry)
 
     def set_playout_delay(self, stream: int, delay: int | None) -> None:
-        self._streams[stream][1].playout_delay = playout_delay(delay) if delay is not None else b""
+        self._streams[stream][1].playout_delay = playout_delay(delay)
 
     def set_peer_playout_delay(self, peer: int, delay: int | None) -> None:
-        self._peers[peer].sender.set_playout_delay(playout_delay(delay) if delay is not None else b"")
+        self._peers[peer].sender.set_playout_delay(playout_delay(delay))
 
     def set_shed(self, stream: int, shed: bool) -> None:
         self._streams[stream][1].is_shed = shed

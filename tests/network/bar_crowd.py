@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfu.api.join_token import Grants
-from tests.network.behind_link import UP, ViewerCall, chromium_at, down, most_hold, once, page_at
+from tests.network.behind_link import UP, ViewerCall, chromium_at, concealed_between, down, most_hold, once, page_at
 from tests.network.moving import follow, stands_still
 from tests.sfu.server.harness import host
 from tests.support.crowd import crowd
@@ -54,7 +54,7 @@ async def _judge(call: ViewerCall, about: str) -> bool:
     for track in still:
         print(f"{cameras[track]} stands still: {samples[track]}")
     width = samples[speaker][-1].width
-    concealed = (heard["concealed"] - sound["concealed"]) / (heard["samples"] - sound["samples"])
+    concealed = concealed_between(sound, heard)
     waits = sorted(wait for _, wait in call.queueing)
     holds = width >= SPEAKER_WIDTH and not still
     print(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.network.bar_shared import queue_of
-from tests.network.behind_link import MS, down, most_hold, once, viewer_call
+from tests.network.behind_link import MS, concealed_between, down, most_hold, once, viewer_call
 from tests.support.link_model import LinkSettings
 
 SECONDS = 22
@@ -41,7 +41,7 @@ async def _seen(tmp_path: Path, seed: int, name: str, **changes: bool) -> bool:
         sound, picture, seen = await call.inbound("audio"), await call.inbound("video"), len(call.layers)
         await call.watch(SECONDS)
         heard, shown = await call.inbound("audio"), await call.inbound("video")
-    concealed = (heard["concealed"] - sound["concealed"]) / max(heard["samples"] - sound["samples"], 1)
+    concealed = concealed_between(sound, heard)
     fps = (shown["frames"] - picture["frames"]) / SECONDS
     frozen = (shown["frozen"] - picture["frozen"]) / SECONDS
     lost = (shown["lost"] - picture["lost"]) / max(shown["packets"] - picture["packets"] + shown["lost"], 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.behind_link import MS, UP, down, most_hold, once, viewer_call
+from tests.network.behind_link import MS, UP, concealed_between, down, most_hold, once, viewer_call
 from tests.sfu.server.harness import host
 from tests.support.layered_publisher import layered_publisher
 from tests.support.link_model import LinkSettings
@@ -43,7 +43,7 @@ async def _far_away(tmp_path: Path, seed: int, loss: float, delay: int) -> bool:
         heard, after = await call.inbound("audio"), await call.inbound("video")
     fps = (after["frames"] - before["frames"]) / (SECONDS / 3)
     frozen = (after["frozen"] - before["frozen"]) / (SECONDS / 3)
-    concealed = (heard["concealed"] - sound["concealed"]) / (heard["samples"] - sound["samples"])
+    concealed = concealed_between(sound, heard)
     holds = fps >= 27 and frozen <= 0.03
     print(
         f"{loss:.0%} lost {delay} ms away, seed {seed}: {fps:.1f} fps at {after['height']} lines, frozen {frozen:.1%}, "
@@ -90,7 +90,7 @@ async def _both_ways(tmp_path: Path, seed: int, browser: str, bound: float) -> b
         sound, picture = await call.inbound("audio"), await call.inbound("video")
         await asyncio.sleep(SECONDS / 2)
         heard, seen = await call.inbound("audio"), await call.inbound("video")
-    concealed = (heard["concealed"] - sound["concealed"]) / (heard["samples"] - sound["samples"])
+    concealed = concealed_between(sound, heard)
     fps = (seen["frames"] - picture["frames"]) / (SECONDS / 2)
     holds = concealed <= bound and fps >= 24
     print(f"{browser}, seed {seed}: {concealed:.2%} concealed, {fps:.1f} of 30 fps: {_said(holds)}")

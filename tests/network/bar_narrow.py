@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.network.behind_link import Publisher, down, encoding, layered, most_hold, once, viewer_call
+from tests.network.behind_link import (
+    Publisher,
+    concealed_between,
+    down,
+    encoding,
+    layered,
+    most_hold,
+    once,
+    viewer_call,
+)
 from tests.network.moving import follow, shown_seconds, stands_still
 from tests.support.layered_publisher import LAYERS
 
@@ -21,7 +30,7 @@ async def _narrow(tmp_path: Path, seed: int, publisher: Publisher = layered, **c
         samples = (await follow(call, [camera], 25))[camera]
         after = await call.inbound("audio")
         stays = bool(await call.bob.evaluate("state.closed === undefined"))
-    concealed = (after["concealed"] - before["concealed"]) / (after["samples"] - before["samples"])
+    concealed = concealed_between(before, after)
     shown, paused = shown_seconds(samples), sum(sample.paused for sample in samples)
     lowest = all(width == LOWEST for _, width in shown)
     holds = (

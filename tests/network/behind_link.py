@@ -140,6 +140,11 @@ class ViewerCall:
         return found
 
 
+def concealed_between(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Return the share of sound that was concealed between two looks at a stream (`ViewerCall.inbound`)."""
+    return float((after["concealed"] - before["concealed"]) / (after["samples"] - before["samples"]))
+
+
 def page_at(address: str) -> AbstractAsyncContextManager[str]:
     """Serve the page to a viewer, which needs no camera and thus no secure context, and watch its peers."""
     scripts = f"<script>{WATCH_PEERS}{WATCH_FRAMES}</script>"

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,14 @@ class FarCall:
     h: Host
     link: EmulatedHost
     rows: list[dict[str, Any]]
-    viewer: str = "bob"
+    viewer: str
     estimates: list[tuple[float, float]] = field(default_factory=list)
     queueing: list[tuple[float, float]] = field(default_factory=list)
     layers: str = ""
+
+    @property
+    def shows_pictures(self) -> bool:
+        return bool(self.rows) and self.rows[-1]["pictures"] > 0
 
     @property
     def subscribe_peer(self) -> SubscribePeer | None:
@@ -86,16 +90,32 @@ async def far_call(
     **changes: Any,
 ) -> AsyncIterator[FarCall]:
     """Yield a call once pictures flow. `changes` apply to the server's configuration."""
+    async with far_calls(tmp_path, settings, seed, ["bob"], up=up, **changes) as (call,):
+        yield call
+
+
+@asynccontextmanager
+async def far_calls(
+    tmp_path: Path,
+    settings: LinkSettings,
+    seed: int,
+    viewers: Sequence[str],
+    *,
+    up: LinkSettings = UP,
+    **changes: Any,
+) -> AsyncIterator[list[FarCall]]:
+    """Yield a call of each viewer behind one link, all in one room, once pictures flow to all."""
     with emulated_host(settings, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0", **changes) as h,
             crowd(h.signaling_url, [h.control.token("r", "ann", grants=Grants(subscribe=False))]),
-            far_client(
-                link.prefix,
-                h.signaling_url.replace("127.0.0.1", link.server_address),
-                h.control.token("r", "bob"),
-            ) as rows,
+            AsyncExitStack() as stack,
         ):
-            await eventually(lambda: bool(rows) and rows[-1]["pictures"] > 0, 30)
-            yield FarCall(h, link, rows)
+            url = h.signaling_url.replace("127.0.0.1", link.server_address)
+            calls = []
+            for viewer in viewers:
+                rows = await stack.enter_async_context(far_client(link.prefix, url, h.control.token("r", viewer)))
+                calls.append(FarCall(h, link, rows, viewer))
+                await eventually(lambda: calls[-1].shows_pictures, 30)
+            yield calls

@@ -127,14 +127,13 @@ class Link(Generic[Packet]):
     def _deliver(self, packet: Packet, departed: int) -> None:
         arrival = departed + self.settings.delay
         if self.settings.overtaken and self._dice.random() < self.settings.overtaken:
-            self._order += 1
-            heapq.heappush(self._flying, (arrival + self.settings.detour, self._order, packet))
-            return
-        if self.settings.jitter:
-            arrival += self._dice.randrange(self.settings.jitter)
-        self._last_arrival = max(arrival, self._last_arrival)
+            arrival += self.settings.detour
+        else:
+            if self.settings.jitter:
+                arrival += self._dice.randrange(self.settings.jitter)
+            self._last_arrival = arrival = max(arrival, self._last_arrival)
         self._order += 1
-        heapq.heappush(self._flying, (self._last_arrival, self._order, packet))
+        heapq.heappush(self._flying, (arrival, self._order, packet))
 
     def _loses(self) -> bool:
         loss, burst = self.settings.loss, self.settings.burst

@@ -44,11 +44,9 @@ def _session_keys(profile, bytes master):
 
 cdef int write_delay(uint8_t *value, delay) except -1:
     """Write the value of the playout-delay extension for a delay in ns, zeros for None."""
-    cdef bytes written
+    cdef bytes written = playout_delay(delay)
     memset(value, 0, PLAYOUT_BYTES)
-    if delay is not None:
-        written = playout_delay(delay)
-        memcpy(value, <const uint8_t *>written, PLAYOUT_BYTES)
+    memcpy(value, <const uint8_t *>written, len(written))
     return 0
 
 

@@ -10,7 +10,7 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import TrackState
 from sfu.flight import notes as flight_notes
 from sfu.flight.recorder import Kind
-from sfu.machines.layers.layer_allocator import PAUSED, Demand, Rank
+from sfu.machines.layers.layer_allocator import PAUSED, Allocation, Demand, Grant, Rank
 from sfu.machines.layers.size import full_height, useful_layers
 from sfu.peers.coalescing import coalesce_nearest
 from sfu.peers.layers.layer_ladder import UNKNOWN_RATE, CostChange, LayerLadder
@@ -262,7 +262,9 @@ class Adaptation:
         for track in self._ladders.keys() - self._videos.keys():
             del self._ladders[track]
         for track, uptrack in self._videos.items():
-            self._ladders.setdefault(track, LayerLadder()).observe(uptrack.streams, now)
+            if track not in self._ladders:
+                self._ladders[track] = LayerLadder(is_screen=uptrack.source is Source.SCREEN)
+            self._ladders[track].observe(uptrack.streams, now)
         self._unwatched.forget_others(self._videos.values())
         is_other = self._choose_left_out()
         changes = [ladder.note_costs() for ladder in self._ladders.values()]
@@ -370,13 +372,14 @@ class Adaptation:
             subscriber.carried = [(self._ladders[track], useful[-1]) for track, useful in options.items() if useful]
             subscriber.audio = audio
             subscriber.reprice()
+        begins_small = self._begin_small(subscriber, options, allocation, now)
         if bandwidth is not None and bandwidth.rate >= subscriber.enough and self._knows_prices(shown):
             bandwidth.end_start(now)
         self._let_begin(shown, rate - audio - allocation.total, now)
         congested = bandwidth is not None and carried > rate
         paused: dict[str, str] = {}
         awaited = set()
-        for track, grant in allocation.grants.items():
+        for track, grant in {**allocation.grants, **begins_small}.items():
             if not options[track]:
                 continue
             if grant.layer == PAUSED:
@@ -388,6 +391,30 @@ class Adaptation:
                 if shown[track].awaits_picture:
                     awaited.add(self._videos[track].shown_as)
         return paused | self._still_paused(subscriber, awaited)
+
+    def _begin_small(
+        self,
+        subscriber: AdaptedSubscriber,
+        options: dict[str, list[LayerOption]],
+        allocation: Allocation[str],
+        now: int,
+    ) -> dict[str, Grant]:
+        """Return the lowest layer of each screen that was granted a larger one, while nothing is known about the link.
+
+        One picture of a large screen can be more than a link carries in seconds, and is then lost in its queue.
+        """
+        small = {
+            track: grant._replace(layer=0)
+            for track, grant in allocation.grants.items()
+            if self._videos[track].source is Source.SCREEN
+            and grant.layer != PAUSED
+            and options[track][grant.layer].stream is not options[track][0].stream
+        }
+        bandwidth = subscriber.subscribe_peer.bandwidth
+        if not small or bandwidth is None or not bandwidth.shows_first(now):
+            return {}
+        subscriber.enough = UNLIMITED
+        return small
 
     def _let_begin(self, shown: dict[str, DownTrack], room: float, now: int) -> None:
         """Let new tracks begin within the rate that is left (bits/s)."""

@@ -86,13 +86,29 @@ async def test_media_follows_its_mid_whatever_the_order_of_messages(page: Page) 
 
 async def test_a_camera_is_simulcast_lowest_first_and_a_screen_is_not(page: Page) -> None:
     body = "return ['camera', 'screen', 'microphone'].map((s) => module.encodingsFor(s).map((e) => e.rid ?? null));"
-    assert await call(page, "/sdk/encodings.js", body) == [["q", "h", "f"], [None], [None]]
+    assert await call(page, "/sdk/encodings.js", body) == [["q", "h", "f"], ["q", "h"], [None]]
     options = "{simulcast: false}, {scalabilityMode: 'L3T3'}, {codec: 'AV1'}"
     body = f"return [{options}].map((o) => module.encodingsFor('camera', o).map((e) => e.scalabilityMode ?? null));"
     # Several encodings of a layered codec are told apart from one with layers by saying that each has none.
     assert await call(page, "/sdk/encodings.js", body) == [[None], ["L3T3"], ["L1T1"] * 3]
-    body = "return ['VP8', 'VP9', 'H264'].map((codec) => module.encodingsFor('screen', {codec})[0].scalabilityMode);"
-    assert await call(page, "/sdk/encodings.js", body) == ["L1T3", "L1T3", None]
+    body = (
+        "return ['VP8', 'VP9', 'H264'].map((codec) => module.encodingsFor('screen', {codec}).map((e) => "
+        "e.scalabilityMode ?? null));"
+    )
+    assert await call(page, "/sdk/encodings.js", body) == [["L1T1", "L1T3"], ["L1T1", "L1T3"], [None, None]]
+
+
+async def test_a_screen_has_a_small_layer_beside_the_full_one(page: Page) -> None:
+    """With a narrow uplink, and if it is tiny, it has one: the lowest, since Chromium gives up the highest."""
+    options = "{}, {width: 1920, height: 1080}, {isNarrow: true}, {width: 300, height: 200}, {simulcast: false}"
+    body = (
+        f"return [{options}].map((o) => module.encodingsFor('screen', o).filter((e) => e.active !== false)"
+        ".map((e) => [e.rid ?? null, e.scaleResolutionDownBy ?? null, e.maxBitrate, e.maxFramerate]));"
+    )
+    both = [["q", 2, 250_000, 5], ["h", 1, 2_500_000, 15]]
+    narrow, tiny = [["q", 1.5, 2_500_000, 15]], [["q", 1, 2_500_000, 15]]
+    single = [[None, None, 2_500_000, 15]]
+    assert await call(page, "/sdk/encodings.js", body) == [both, both, narrow, tiny, single]
 
 
 async def test_a_small_camera_has_as_many_layers_as_are_sent_and_one_of_full_size(page: Page) -> None:
@@ -113,7 +129,8 @@ async def test_layers_of_h264_keep_their_sizes(page: Page) -> None:
     options = "{codec: 'H264'}, {codec: 'VP8'}, {codec: 'H264', simulcast: false}"
     body = f"return [{options}].map((o) => module.degradationFor('camera', o));"
     assert await call(page, "/sdk/encodings.js", body) == ["maintain-resolution", "", ""]
-    assert await call(page, "/sdk/encodings.js", "return module.degradationFor('screen', {codec: 'H264'});") == ""
+    body = f"return [{options}].map((o) => module.degradationFor('screen', o));"
+    assert await call(page, "/sdk/encodings.js", body) == ["maintain-resolution", "", ""]
 
 
 async def test_the_preferred_codec_comes_first_and_none_is_lost(page: Page) -> None:
@@ -254,6 +271,25 @@ async def test_a_narrow_uplink_is_spared_for_sound(page: Page) -> None:
     passing = await call(page, "/sdk/uplink.js", body, [150_000] * 8 + [400_000] * 10)
     assert passing == [[1, True, False], [12, False, False]]
     assert await call(page, "/sdk/uplink.js", body, [None, 2_000_000, 90_000, 2_000_000]) == []
+
+
+async def test_an_uplink_is_narrow_only_if_more_was_wanted(page: Page) -> None:
+    """Bit rates by second, each with what a screen would send."""
+    body = """
+      const uplink = new module.Uplink();
+      const log = [];
+      argument.forEach(([bitrate, wanted], second) => {
+        if (uplink.take(bitrate, second * 1000, wanted)) log.push([second, uplink.isNarrow]);
+      });
+      return log;"""
+    both, small = 2_700_000, 200_000
+    readings = [[700_000, both]] * 6 + [[1_400_000, both]] * 6 + [[1_600_000, both]] * 6
+    assert await call(page, "/sdk/uplink.js", body, readings) == [[4, True], [16, False]]
+    assert await call(page, "/sdk/uplink.js", body, [[700_000, small]] * 20) == []
+    dip = [[2_000_000, both]] * 5 + [[700_000, both]] * 4 + [[2_000_000, both]] * 5
+    assert await call(page, "/sdk/uplink.js", body, dip) == []
+    begins = [[700_000, small]] * 10 + [[700_000, both]] * 5
+    assert await call(page, "/sdk/uplink.js", body, begins) == [[14, True]]
 
 
 async def test_media_is_lost_only_if_it_was_there(page: Page) -> None:

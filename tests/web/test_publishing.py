@@ -138,12 +138,13 @@ async def test_a_screen_that_nobody_watches_is_not_sent_until_it_is_shared_again
         "room.peers.publish.getTransceivers().filter(({sender}) => sender.track?.kind === 'video').at(-1).sender"
         ".getParameters().encodings.map((encoding) => encoding.active).join()"
     )
-    for active, told in ([], "false"), ([""], "true"), ([], "false"):
+    # It is too small for two layers.
+    for active, told in ([], "false,false"), (["h"], "true,false"), (["q", "h"], "true,false"), ([], "false,false"):
         await session.send(signaling.Layers(track="t-screen", active=active))
         await until(page, f"{sending} === '{told}'")
     await page.evaluate("room.unpublish('screen')")
     await page.evaluate(share)
-    await until(page, f"{sending} === 'true'")
+    await until(page, f"{sending} === 'true,false'")
 
 
 async def test_leaving_while_a_screen_is_being_withdrawn_is_no_error(page: Page, server: ScriptedServer) -> None:

@@ -1,5 +1,5 @@
 /**
- * Encodings of published video: up to three simulcast layers for a camera, one for a screen.
+ * Encodings of published video: up to three simulcast layers for a camera, two for a screen.
  *
  * @typedef {{rid?: string, active?: boolean, scaleResolutionDownBy?: number, maxBitrate: number, maxFramerate?: number,
  *   scalabilityMode?: string}} Encoding
@@ -8,7 +8,8 @@
 /** Rids of a camera's layers, lowest first, as Chromium requires. */
 const RIDS = ['q', 'h', 'f'];
 /** The pixels that a video needs for each number of layers: the limits of libwebrtc. */
-const LAYERS_FROM = [[960 * 540, 3], [480 * 270, 2]];
+const TWO_LAYERS_FROM = 480 * 270;
+const LAYERS_FROM = [[960 * 540, 3], [TWO_LAYERS_FROM, 2]];
 /** The bit rate of 1280×720. Smaller videos get less, but more per pixel. */
 const CAMERA_RATE = 1_700_000;
 const CAMERA_PIXELS = 1280 * 720;
@@ -19,6 +20,10 @@ const LAYERED = new Set(['VP9', 'AV1']);
 const LAYERED_IN_TIME = new Set(['VP8', 'VP9', 'AV1']);
 /** @type {Encoding} text must be sharp, but need not move smoothly */
 const SCREEN = { maxBitrate: 2_500_000, maxFramerate: 15 };
+/** @type {Encoding} half the width, for viewers whose link would take seconds for one large picture */
+const SMALL_SCREEN = { maxBitrate: 250_000, maxFramerate: 5 };
+/** With a narrow uplink, a screen has one layer, of less than full size: two would both wait for their keyframes. */
+const NARROW_SCREEN_SCALE = 1.5;
 /** The bit rate of the middle of three layers: with sound, and headroom for a rise, it fits a link of 600 kbit/s. */
 const MIDDLE_SHARE = 0.8;
 /** @type {Encoding} */
@@ -30,12 +35,12 @@ const MUSIC = { maxBitrate: 128_000 };
 
 /**
  * @param {import('./publish-peer.js').Source} source
- * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string, width?: number, height?: number, music?: boolean}} [options]
+ * @param {{simulcast?: boolean, codec?: string, scalabilityMode?: string, width?: number, height?: number, isNarrow?: boolean, music?: boolean}} [options]
  *   `scalabilityMode` (W3C WebRTC SVC) makes one stream of several layers instead of simulcast; `width` and `height`
- *   are the video's, 0 while unknown; `music`: a microphone sends music
+ *   are the video's, 0 while unknown; `isNarrow`: the uplink is; `music`: a microphone sends music
  * @returns {Encoding[]} inactive ones are for a larger video
  */
-export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '', width = 0, height = 0, music = false } = {}) {
+export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabilityMode = '', width = 0, height = 0, isNarrow = false, music = false } = {}) {
   const layered = scalabilityMode ? { scalabilityMode } : {};
   switch (source) {
     case 'camera':
@@ -43,7 +48,8 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
       // Without it, Chromium turns several encodings in these codecs into one layered stream.
       return cameraLayers(width * height || CAMERA_PIXELS, LAYERED.has(codec) ? { scalabilityMode: 'L1T1' } : {});
     case 'screen':
-      return [{ ...SCREEN, ...(LAYERED_IN_TIME.has(codec) ? { scalabilityMode: 'L1T3' } : {}), ...layered }];
+      if (scalabilityMode) return [{ ...SCREEN, scalabilityMode }];
+      return screenLayers(simulcast, width * height || Infinity, codec, isNarrow);
     case 'screen-audio':
       return [{ ...MUSIC }];
     default:
@@ -63,6 +69,27 @@ function cameraLayers(pixels, others) {
     const maxBitrate = share * rateOf(pixels / scaleResolutionDownBy ** 2);
     return { rid, active: place < count, scaleResolutionDownBy, maxBitrate, ...others };
   });
+}
+
+/**
+ * The large layer has temporal layers. The small one has few pictures, of which each counts; if it is the only one, it is
+ * sent like the large one.
+ * @param {boolean} simulcast @param {number} pixels of the video @param {string} codec @param {boolean} isNarrow
+ * @returns {Encoding[]}
+ */
+function screenLayers(simulcast, pixels, codec, isNarrow) {
+  const inTime = (/** @type {string} */ mode) => (LAYERED_IN_TIME.has(codec) ? { scalabilityMode: mode } : {});
+  if (!simulcast) return [{ ...SCREEN, ...inTime('L1T3') }];
+  const [small, large] = RIDS;
+  const whole = { ...SCREEN, ...inTime('L1T3') };
+  if (isNarrow || pixels < TWO_LAYERS_FROM) {
+    const scaleResolutionDownBy = pixels < TWO_LAYERS_FROM ? 1 : NARROW_SCREEN_SCALE;
+    return [{ rid: small, active: true, scaleResolutionDownBy, ...whole }, { rid: large, active: false, scaleResolutionDownBy: 1, ...whole }];
+  }
+  return [
+    { rid: small, active: true, scaleResolutionDownBy: 2, ...SMALL_SCREEN, ...inTime('L1T1') },
+    { rid: large, active: true, scaleResolutionDownBy: 1, ...whole },
+  ];
 }
 
 /** @param {number} pixels @returns {number} bit/s, rounded */

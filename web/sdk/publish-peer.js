@@ -422,9 +422,13 @@ export class PublishPeer extends Emitter {
     const pc = this.#pc;
     if (!pc || pc.connectionState !== 'connected') return;
     const bitrate = outgoingBitrate(await pc.getStats());
-    if (pc !== this.#pc || !this.#uplink.take(bitrate, performance.now())) return;
+    if (pc !== this.#pc) return;
+    const screen = this.#transceivers.get('screen');
+    const wanted = screen?.sender.track ? this.#layers.get(screen.sender)?.wantedRate : 0;
+    if (!this.#uplink.take(bitrate, performance.now(), wanted)) return;
     await this.#serial.run(async () => {
       await this.#fitSound();
+      for (const layers of this.#layers.values()) await layers.fitUplink(this.#uplink.isNarrow);
       const camera = this.#transceivers.get('camera');
       const backup = this.#backups.get('camera');
       for (const transceiver of [camera, backup?.transceiver]) {
@@ -514,11 +518,11 @@ async function fitSound(sender, { isThin, music }) {
   await sender.setParameters(again).catch(() => undefined);
 }
 
-/** The scalability mode of a sender, '' if the browser has none. @param {RTCRtpSender} sender */
+/** The scalability mode of a sender's highest layer, '' if the browser has none. @param {RTCRtpSender} sender */
 function scalabilityOf(sender) {
   /** @type {(RTCRtpEncodingParameters & {scalabilityMode?: string})[]} */
-  const [encoding] = sender.getParameters().encodings;
-  return encoding?.scalabilityMode ?? '';
+  const encodings = sender.getParameters().encodings;
+  return encodings.at(-1)?.scalabilityMode ?? '';
 }
 
 /**

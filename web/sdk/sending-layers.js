@@ -15,6 +15,7 @@ export class SendingLayers {
   #wanted = null;
   #size = '';
   #rests = false;
+  #isNarrow = false;
 
   /**
    * @param {RTCRtpSender} sender
@@ -52,13 +53,26 @@ export class SendingLayers {
     await this.#apply();
   }
 
+  /** Send what a narrow uplink carries, or everything again. @param {boolean} isNarrow */
+  async fitUplink(isNarrow) {
+    if (isNarrow === this.#isNarrow) return;
+    this.#isNarrow = isNarrow;
+    if (this.#source === 'screen') await this.#apply();
+  }
+
+  /** What the layers that are sent may take together, in bit/s. */
+  get wantedRate() {
+    const sent = this.#sender.getParameters().encodings.filter(({ active }) => active);
+    return sent.reduce((sum, { maxBitrate = 0 }) => sum + maxBitrate, 0);
+  }
+
   async #apply() {
     const parameters = this.#sender.getParameters();
-    const fitting = encodingsFor(this.#source, { ...this.#options, ...sizeOf(this.#sender.track) });
+    const fitting = encodingsFor(this.#source, { ...this.#options, ...sizeOf(this.#sender.track), isNarrow: this.#isNarrow });
     const sent = sentOf(fitting, this.#wanted);
     for (const encoding of parameters.encodings) {
       const fit = fitting.find(({ rid }) => rid && rid === encoding.rid);
-      if (fit) Object.assign(encoding, { scaleResolutionDownBy: fit.scaleResolutionDownBy, maxBitrate: fit.maxBitrate });
+      if (fit) Object.assign(encoding, { ...fit, active: encoding.active });
       encoding.active = fit ? sent.has(encoding.rid ?? '') : this.#wanted === null || this.#wanted.includes('');
     }
     if (this.#rests) parameters.encodings.forEach((encoding) => (encoding.active = false));

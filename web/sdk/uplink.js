@@ -1,7 +1,7 @@
 /**
  * Measures for a narrow uplink, from the browser's estimate of its bit rate, read once a second.
  *
- * On a thin uplink, sound is sent at a lower rate and without RED. If the uplink carries hardly more than sound, the camera
+ * On a narrow uplink, a screen has one layer. On a thin uplink, sound is sent at a lower rate and without RED. If the uplink carries hardly more than sound, the camera
  * is paused: video would take the bit rate that sound needs, and delay sound in the queue. While the camera is paused, the
  * estimate cannot rise, so the camera is tried again after an interval that doubles each time.
  */
@@ -9,6 +9,9 @@ const READINGS = 5;
 const THIN_READINGS = 2; // less sound is hardly heard, and quickly undone
 const THIN = 200_000;
 const AMPLE = 300_000;
+const NARROW = 1_000_000;
+const WIDE = 1_500_000;
+const NARROW_READINGS = 5; // other layers take keyframes, so not for a dip
 const REST = 130_000;
 const REST_READINGS = 5; // sound should not wait longer; what only late feedback has lowered has risen by then
 const FIRST_REST_MS = 30_000;
@@ -17,31 +20,42 @@ const LONGEST_REST_MS = 120_000;
 const LASTED_MS = 60_000;
 
 export class Uplink {
+  /** Whether there is no room for a screen in two layers. */
+  isNarrow = false;
   isThin = false;
   cameraRests = false;
   /** @type {number[]} */
   #readings = [];
   #restMs = FIRST_REST_MS;
   #changedAt = -Infinity;
+  /** The number of newest readings that a lack of media has not kept low. */
+  #telling = 0;
 
   /**
    * @param {number|undefined} bitrate the browser's estimate, in bit/s @param {number} at ms
+   * @param {number} wanted what a screen would send if there were room, in bit/s
    * @returns {boolean} true if a measure changes
    */
-  take(bitrate, at) {
+  take(bitrate, at, wanted = 0) {
     if (bitrate === undefined) return false;
     this.#readings = [...this.#readings, bitrate].slice(-READINGS);
-    const { isThin, cameraRests } = this;
-    if (!this.isThin) this.isThin = this.#isBelow(THIN, THIN_READINGS);
-    else if (this.#readings.length === READINGS && Math.min(...this.#readings) > AMPLE) this.isThin = false;
+    const { isNarrow, isThin, cameraRests } = this;
+    this.#telling = wanted > NARROW ? this.#telling + 1 : 0;
+    this.isNarrow = this.isNarrow ? !this.#isAbove(WIDE) : this.#telling >= NARROW_READINGS && this.#isBelow(NARROW, NARROW_READINGS);
+    this.isThin = this.isThin ? !this.#isAbove(AMPLE) : this.#isBelow(THIN, THIN_READINGS);
     if (this.cameraRests && at - this.#changedAt >= this.#restMs) this.#wake(at);
     else if (!this.cameraRests && this.#isBelow(REST, REST_READINGS)) this.#rest(at);
-    return isThin !== this.isThin || cameraRests !== this.cameraRests;
+    return isNarrow !== this.isNarrow || isThin !== this.isThin || cameraRests !== this.cameraRests;
   }
 
   /** @param {number} rate @param {number} count of the newest readings */
   #isBelow(rate, count) {
     return this.#readings.length >= count && this.#readings.slice(-count).every((reading) => reading < rate);
+  }
+
+  /** @param {number} rate */
+  #isAbove(rate) {
+    return this.#readings.length === READINGS && Math.min(...this.#readings) > rate;
   }
 
   /** @param {number} at */

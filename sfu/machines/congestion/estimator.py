@@ -350,6 +350,7 @@ class Estimator:
             if now - self._feedback_at >= _SILENCE_NS:
                 self._usage = Usage.NORMAL
                 self._standing.drained()
+                self._losses.drained()
             return
         if now - max(self._feedback_at, self._unanswered_since) >= _SILENCE_NS:
             self._feedback_at = now - _SILENCE_NS + _SILENCE_STEP_NS

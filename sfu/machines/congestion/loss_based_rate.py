@@ -89,6 +89,11 @@ class LossBasedRate:
         """True if losses were the reason for a recent decrease."""
         return self._lowered_at is not None and self.loss > self._inherent_limit(self.rate or 1.0)
 
+    def drained(self) -> None:
+        """Note that hardly anything has been sent for a while, so losses of a full link are over."""
+        self._windows.clear()
+        self.loss = 0.0
+
     def set(self, rate: float) -> None:
         """Note that a probe succeeded at `rate`."""
         if self.rate is not None and rate > self.rate:

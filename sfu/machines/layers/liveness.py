@@ -21,6 +21,7 @@ _STALLED_NS = 150_000_000
 _UNKNOWN_STALLED_NS = 250_000_000  # of a layer whose frame rate is unknown
 _AFTER_KEYFRAME_NS = 750_000_000
 _INTERVALS = 2.5  # missed frames
+_SCREEN_NS = 4_000_000_000
 _SIBLING_FRAMES = 3
 _LOWEST_BACK_NS = 500_000_000
 _BACK_NS, _LONGEST_BACK_NS = 2_000_000_000, 8_000_000_000
@@ -58,12 +59,13 @@ class _Watch:
 
 
 class LayerLiveness(Generic[Layer]):
-    """The liveness of one track's layers, checked several times a second. A stalled layer counts again once it has
-    flowed for a while.
+    """The liveness of the layers of one track, which may be a screen, checked several times a second. A stalled layer
+    counts again once it has flowed for a while.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_screen: bool = False) -> None:
         self._watches: dict[Layer, _Watch] = {}
+        self._least_patience = _SCREEN_NS if is_screen else 0
 
     def update(
         self,
@@ -85,7 +87,7 @@ class LayerLiveness(Generic[Layer]):
         frames = {layer: progress.frames for layer, progress in layers.items()}
         for layer, progress in layers.items():
             watch = self._watches.setdefault(layer, _Watch())
-            silent = now - progress.last_frame >= _patience(progress)
+            silent = now - progress.last_frame >= max(_patience(progress), self._least_patience)
             if progress.frames != watch.frames:
                 watch.frames = progress.frames
                 watch.siblings = {other: count for other, count in frames.items() if other != layer}

@@ -16,7 +16,7 @@ from sfu.machines.layers.poor_layers import LayerRate, PoorLayers
 from sfu.peers.layers.layer_choice import is_higher
 from sfu.peers.publish.ingress_stream import IngressStream
 
-_SECONDS = 5
+_SECONDS, _SCREEN_SECONDS = 5, 10  # a new page of a screen takes a burst, which a link may carry more slowly
 _AWAITED_NS = 1_000_000_000  # a layer requested again counts as available for so long
 _UNMEASURED = float("inf")  # compared only if all costs are known
 _UNKNOWN_RATES = (150_000.0, 500_000.0, 1_700_000.0)
@@ -40,11 +40,12 @@ class CostChange(Enum):
 class LayerLadder:
     """The layers of one video uptrack. `available` lists the available streams, lowest first; see `observe`.
 
-    `told` is the publisher's session that was last told which layers to send, with those layers. `changes` counts what
-    calls for new allocations to those who see the video.
+    The frames and bits of a screen come irregularly, so few of them say nothing about the publisher's link. `told` is
+    the publisher's session that was last told which layers to send, with those layers. `changes` counts what calls for
+    new allocations to those who see the video.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_screen: bool = False) -> None:
         self.available: list[IngressStream] = []
         self.told: tuple[int, tuple[str, ...]] | None = None
         self._rates: dict[int, float] = {}
@@ -54,7 +55,8 @@ class LayerLadder:
         self._demand: LayerDemand | None = None
         self._stopped: frozenset[int] = frozenset()
         self._returning: dict[int, int] = {}  # by stream that was requested again and does not flow yet: since when
-        self._liveness: LayerLiveness[int] = LayerLiveness()
+        self._is_screen = is_screen
+        self._liveness: LayerLiveness[int] = LayerLiveness(is_screen=is_screen)
         self._poor_layers: PoorLayers[int] = PoorLayers()
         self._has_stalled = False
         self._costs: _Costs = ()
@@ -64,7 +66,7 @@ class LayerLadder:
         """Note which layers have stalled and which flow again; return whether that changed. Layers that may rest do not
         stall. `waits`: packets wait on their publisher's uplink.
         """
-        sinking = self._sinking(now) if waits and len(streams) > 1 else ()
+        sinking = self._sinking(now) if waits and len(streams) > 1 and not self._is_screen else ()
         if not sinking and not self._returning and not self._has_stalled and self._all_flow(streams, now):
             return False
         arrivals = {stream.number: stream.last_arrival for stream in streams}
@@ -130,9 +132,7 @@ class LayerLadder:
                 self._sample(number, rate, stream.share)
             stream.cost = self._rates.get(number, 0.0)
         self._sort(streams)
-        rates = [(stream.number, self._layer_rate(stream, now)) for stream in self._order]
-        stalled = next((stream.number for stream in reversed(self._order) if stream.stalled), None)
-        poor = self._poor_layers.poor(rates, now, stalled=stalled)
+        poor = self._poor(now)
         self.available = [
             stream
             for stream in self._order
@@ -144,6 +144,13 @@ class LayerLadder:
             self._samples.pop(number, None)
             self._sampled.pop(number, None)
             self._returning.pop(number, None)
+
+    def _poor(self, now: int) -> frozenset[int]:
+        if self._is_screen:
+            return frozenset()
+        rates = [(stream.number, self._layer_rate(stream, now)) for stream in self._order]
+        stalled = next((stream.number for stream in reversed(self._order) if stream.stalled), None)
+        return self._poor_layers.poor(rates, now, stalled=stalled)
 
     def note_costs(self) -> CostChange:
         """Compare the available layers, their sizes and their costs with those at the last call."""
@@ -170,7 +177,7 @@ class LayerLadder:
         """Take a measured rate. The rate of a part of the stream counts only until all of it has been measured."""
         if share < 1 and number in self._rates:
             return
-        samples = self._samples.setdefault(number, deque(maxlen=_SECONDS))
+        samples = self._samples.setdefault(number, deque(maxlen=_SCREEN_SECONDS if self._is_screen else _SECONDS))
         samples.append(rate / share)
         self._rates[number] = median_low(samples)
 
@@ -191,7 +198,7 @@ class LayerLadder:
 
         This is no time to stop a layer that could replace it: Chromium would also make a keyframe of all others.
         """
-        return stream.active(now) and self._has_fallen(stream)
+        return not self._is_screen and stream.active(now) and self._has_fallen(stream)
 
     def _has_fallen(self, stream: IngressStream) -> bool:
         return 0 < stream.bits_per_second < _FALLS * self._rates.get(stream.number, 0.0)

@@ -61,24 +61,27 @@ def options_of(streams: Sequence[IngressStream], layers: Layer) -> list[LayerOpt
 
 
 def keeping_resolution(options: Sequence[LayerOption], layers: Layer) -> list[LayerOption]:
-    """Return the options of a screen: each size at its lowest frame rate, then the largest at rising frame rates."""
+    """Return the options of a screen: each size at its lowest frame rate, then the largest at rising frame rates.
+
+    A smaller size with a stream of its own may have fewer temporal layers than the `layers` of the largest.
+    """
     if layers.temporal == 1 or not options:
         return list(options)
-    shares = _TEMPORAL_SHARES[layers.temporal]
-    top = layers.temporal - 1
-    return [
-        *(
-            option._replace(layer=option.layer._replace(temporal=0), share=option.share * shares[0])
-            for option in options
-        ),
-        *(
-            options[-1]._replace(
-                layer=options[-1].layer._replace(temporal=temporal if temporal < top else _ALL),
-                share=options[-1].share * shares[temporal],
-            )
-            for temporal in range(1, layers.temporal)
-        ),
+    *smaller, largest = options
+    counts = [
+        layers.temporal if option.stream is largest.stream else min(option.stream.temporal_layers, layers.temporal)
+        for option in smaller
     ]
+    return [
+        *(_in_time(option, 0, count) for option, count in zip(smaller, counts, strict=True)),
+        *(_in_time(largest, temporal, layers.temporal) for temporal in range(layers.temporal)),
+    ]
+
+
+def _in_time(option: LayerOption, temporal: int, count: int) -> LayerOption:
+    """Return the option up to a temporal layer, of `count`."""
+    layer = option.layer._replace(temporal=temporal if temporal < count - 1 else _ALL)
+    return option._replace(layer=layer, share=option.share * _TEMPORAL_SHARES[count][temporal])
 
 
 def slowest(options: Sequence[LayerOption], layers: Layer) -> list[LayerOption]:

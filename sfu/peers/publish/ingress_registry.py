@@ -8,6 +8,7 @@ report has named an SSRC, and use it again when its section is, so what an SSRC 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from sfu.api.join_token import Source
 from sfu.engine.contract import Drop, Leftover, Payload, StreamEntry
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
@@ -95,6 +96,7 @@ class IngressRegistry:
             uplink=self.uplink,
             progress=self._context.engine.progress(number),
             layers=uptrack.streams,
+            is_screen=uptrack.source is Source.SCREEN,
         )
         self._entries[number] = entry
         self.streams[number] = stream

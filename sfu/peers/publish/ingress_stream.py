@@ -19,6 +19,7 @@ REACH_NS = 2_000_000_000
 """The maximum age of a keyframe that a subscriber may begin with; after an older one, too many packets would follow."""
 _FLOWS_NS = 200_000_000
 _ACTIVE_NS = 2_000_000_000
+_SCREEN_LAG_NS = 4_000_000_000
 _OWED_AGAIN_NS = 50_000_000
 _KEYFRAMES_NS, _THIN_KEYFRAMES_NS = 500_000_000, 3_000_000_000  # a keyframe takes half a second of a thin uplink
 _TOGETHER_NS = 300_000_000  # libwebrtc's encoders make one keyframe of all layers in this time
@@ -35,7 +36,8 @@ class IngressStream:
     layers. `pixels` and `lines` (the shorter side, since phones are turned) are the picture size in its last keyframe,
     0 if unknown. `cost` is its bitrate as measured by the room, `told_cost` by another node, 0 if unknown. `share` is
     the part of it that arrives here: less than 1 if such a node was asked for lower layers only. `told_oversize` is the
-    number of oversize packets already reported. `layers` are the streams of its track, which share their keyframes.
+    number of oversize packets already reported. `layers` are the streams of its track, which share their keyframes; if
+    it `is_screen`, those of one picture may come seconds apart.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class IngressStream:
         uplink: ThinUplink | None = None,
         progress: Progress | None = None,
         layers: Sequence["IngressStream"] = (),
+        is_screen: bool = False,
     ) -> None:
         self.number = number
         self.progress = progress or StreamProgress()
@@ -80,6 +83,7 @@ class IngressStream:
         self._keyframe_owed_at: int | None = None
         self._owed_asked_at = -_TOGETHER_NS
         self._layers = layers
+        self._is_screen = is_screen
         self._was_unread = False
 
     def arrived(self, arrival: Arrival) -> bool:
@@ -152,8 +156,11 @@ class IngressStream:
     def active(self, now: int) -> bool:
         """Return True if packets have arrived lately, and as regularly as those of the track's other layers."""
         progress = self.progress
-        flows = progress.packets > self._ended_packets and now - progress.last_arrival < _ACTIVE_NS
-        return flows and not self.stalled
+        arrival = progress.last_arrival
+        if self._is_screen and now - arrival >= _ACTIVE_NS:
+            newest = max((layer.progress.last_arrival for layer in self._layers), default=arrival)
+            arrival = newest if newest - arrival < _SCREEN_LAG_NS else arrival
+        return progress.packets > self._ended_packets and now - arrival < _ACTIVE_NS and not self.stalled
 
     def flows(self, now: int) -> bool:
         """Return True if the next packet is about to arrive, and subscribers that wait for it need not ask for a

@@ -28,6 +28,7 @@ _FIRST_TRIAL_NS = 1_500_000_000
 _TRIAL_NS = 2_000_000_000
 _OPENING_NS = 3_000_000_000  # a second until its cost is known, and some time for probes with it
 _BETWEEN_TRIALS_NS = 10_000_000_000
+_FIRST_PICTURES_NS = 1_000_000_000
 _SECOND = 1_000_000_000
 
 
@@ -70,6 +71,7 @@ class Bandwidth:
         self._next_check = self._expected_by = now + _CHECK_NS
         self._checked_at = now
         self._is_heard = self._has_pictures = False
+        self._first_until: int | None = None
         self._ample_folded = _AMPLE_FOLDED_NS - peer % _SPREAD * _SPREAD_NS  # not that of all who began together
         self._folded = 0  # the time for which calm feedback is folded, 0 before the first
         self._bursts = BurstCapacity()
@@ -107,6 +109,12 @@ class Bandwidth:
         self._has_pictures = True
         if self._folded and self._estimator.is_starting:
             self._fold(0)
+
+    def shows_first(self, now: int) -> bool:
+        """Return True for the first second of pictures on a link about which nothing is known."""
+        if self._first_until is None:
+            self._first_until = now + _FIRST_PICTURES_NS if self._estimator.is_starting else now
+        return now < self._first_until
 
     def open(self, now: int) -> None:
         """Note that a picture of unknown cost begins; its first seconds show its cost, and whether it fits."""

@@ -43,6 +43,15 @@ def test_without_losses_the_delay_based_rate_holds() -> None:
     assert not losses.limits
 
 
+def test_losses_of_a_full_link_are_over_once_nothing_was_sent_for_a_while() -> None:
+    losses = LossBasedRate(30_000)
+    drive(losses, 3, loss=0.4)
+    assert losses.limits
+    losses.drained()
+    assert not losses.limits
+    assert losses.loss == 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_five_percent_of_random_loss_cost_little(seed: int) -> None:
     losses = LossBasedRate(30_000)

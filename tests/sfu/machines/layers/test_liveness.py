@@ -55,6 +55,17 @@ def test_a_stall_is_known_after_five_missed_frames() -> None:
     assert track.stalled == {"f"}
 
 
+def test_more_patience_is_needed_with_a_screen() -> None:
+    track = Track(q=5, f=15)
+    track.liveness = LayerLiveness(is_screen=True)
+    track.run(2000)
+    track.off = {"q"}
+    track.run(3900)
+    assert track.stalled == set()
+    track.run(500)
+    assert track.stalled == {"q"}
+
+
 def test_the_lowest_layer_counts_again_soon() -> None:
     track = Track(q=30, h=30, f=30)
     track.run(2000)

@@ -203,3 +203,35 @@ def test_a_rate_that_has_risen_for_good_is_believed_in_a_few_seconds() -> None:
         flow(layer, 2_000_000 if second >= 6 else 1_000_000, second * SECOND, 1)
         ladder.observe([layer], (second + 1) * SECOND)
     assert 1_800_000 < ladder.cost(layer) < 2_200_000
+
+
+def test_a_new_page_does_not_make_a_screen_dear() -> None:
+    """Ten windows count, of cameras five."""
+    costs = []
+    for is_screen in (False, True):
+        ladder = LayerLadder(is_screen=is_screen)
+        only = stream(1, "")
+        for second, rate in enumerate([100_000] * 7 + [2_000_000] * 4):
+            flow(only, rate, second * SECOND, 1)
+            ladder.observe([only], (second + 1) * SECOND)
+        costs.append(ladder.cost(only))
+    assert costs[0] > 1_500_000
+    assert costs[1] < 150_000
+
+
+def test_a_screen_with_few_frames_is_left_to_its_viewers() -> None:
+    """A camera with them is left, since a smaller picture moves."""
+    left = []
+    for is_screen in (False, True):
+        ladder = LayerLadder(is_screen=is_screen)
+        small, large = stream(1, "q"), stream(2, "f")
+        small.pixels, large.pixels = 100, 400
+        for second in range(6):
+            flow(small, 100_000, second * SECOND, 1)
+            progress = large.progress
+            assert isinstance(progress, StreamProgress)
+            for tick in range(10):
+                progress.take(second * 10 + tick, second * SECOND + tick * 100 * MS, second * 90_000, 10_000)
+            ladder.observe([small, large], (second + 1) * SECOND)
+        left.append(large not in ladder.available)
+    assert left == [True, False]

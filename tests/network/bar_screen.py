@@ -1,0 +1,112 @@
+"""Bars: a shared screen of 1920×1080, in Chromium, on a thin link of its viewer or of its publisher."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.network.bar_shared import queue_of
+from tests.network.behind_link import MS, most_hold, once
+from tests.sfu.server.harness import host
+from tests.support import sdk_page
+from tests.support.chromium import LOOPBACK_FLAG, chromium
+from tests.support.link_model import LinkSettings
+from tests.support.tun_forwarder import emulated_host
+
+SETTLING, SECONDS = 18, 20
+WIDE = LinkSettings(rate=3_000_000, delay=25 * MS)
+SHARE = """
+(async (scrolls) => {
+  const canvas = Object.assign(document.createElement('canvas'), {width: 1920, height: 1080});
+  const picture = canvas.getContext('2d');
+  let tick = 0, page = 0, down = 0;
+  const draw = () => {
+    const height = scrolls ? 24 : 100;
+    picture.fillStyle = '#fff';
+    picture.fillRect(0, 0, 1920, 1080);
+    picture.fillStyle = '#111';
+    picture.font = `${scrolls ? 22 : 64}px serif`;
+    for (let place = 0; place * height < 1080; place += 1) {
+      const line = place + Math.floor(down / height);
+      const word = (_, x) => ((x * 7919 + line * 104729 + page * 1299709) % 99991).toString(36);
+      const words = Array.from({length: scrolls ? 24 : 6}, word);
+      picture.fillText(words.join(' '), 30, 60 + place * height - (down % height));
+    }
+  };
+  draw();
+  setInterval(() => {
+    tick += 1;
+    if (scrolls && tick % 100 < 40) down += 6;  // two of five seconds
+    if (!scrolls && tick % 100 === 0) page += 1;
+    if (scrolls || tick % 100 === 0) draw();
+    picture.fillStyle = tick % 20 < 10 ? '#f00' : '#00f';  // something always moves, like a cursor
+    picture.fillRect(1880, 1040, 20, 20);
+  }, 1000 / 15);
+  await sdkPage.room.publish('screen', canvas.captureStream(15).getVideoTracks()[0]);
+  return true;
+})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """At least `fps` pictures a second, in a jitter buffer of at most `waits` seconds."""
+
+    down: LinkSettings
+    up: LinkSettings
+    is_publisher: bool
+    scrolls: bool
+    fps: float
+    waits: float
+
+
+BARS = {
+    "pages, 500 kbps down": Bar(LinkSettings(delay=25 * MS, **queue_of(0.5, 300)), WIDE, False, False, 1.5, 1.5),
+    "scrolls, 500 kbps down": Bar(LinkSettings(delay=25 * MS, **queue_of(0.5, 300)), WIDE, False, True, 1.5, 0.6),
+    "scrolls, 1 Mbps up": Bar(WIDE, LinkSettings(delay=25 * MS, **queue_of(1, 300)), True, True, 6, 0.6),
+}
+
+
+async def _picture(page: sdk_page.Evaluates) -> dict[str, Any]:
+    rows = [row for row in await sdk_page.streams(page) if row["kind"] == "video"]
+    return max(rows, key=lambda row: row["packetsReceived"], default={})
+
+
+async def _shared(tmp_path: Path, seed: int, name: str) -> bool:
+    bar = BARS[name]
+    with emulated_host(bar.down, bar.up, seed) as link:
+        async with (
+            host(tmp_path, addresses=("127.0.0.1", link.server_address), signaling_host="0.0.0.0") as h,
+            sdk_page.sdk_site(link.server_address) as site,
+            chromium(link.prefix, whole=True) as behind,
+            chromium(flags=[LOOPBACK_FLAG], whole=True) as beside,
+        ):
+            far, near = await behind.browser.new_page(), await beside.browser.new_page()
+            ann, bob = (far, near) if bar.is_publisher else (near, far)
+            for who, page in (("ann", ann), ("bob", bob)):
+                await page.goto(site)
+                url = h.signaling_url.replace("127.0.0.1", link.server_address) if page is far else h.signaling_url
+                await sdk_page.join_node(page, url, h.control.token("r", who))
+            await ann.evaluate(f"({SHARE})({str(bar.scrolls).lower()})")
+            await asyncio.sleep(SETTLING)
+            before, began = await _picture(bob), time.monotonic()
+            await asyncio.sleep(SECONDS)
+            after, seconds = await _picture(bob), time.monotonic() - began
+    fps = (after.get("framesDecoded", 0) - before.get("framesDecoded", 0)) / seconds
+    emitted = after.get("jitterBufferEmittedCount", 0) - before.get("jitterBufferEmittedCount", 0)
+    waits = (after.get("jitterBufferDelay", 0.0) - before.get("jitterBufferDelay", 0.0)) / max(emitted, 1)
+    holds = fps >= bar.fps and waits <= bar.waits
+    print(
+        f"{name}, seed {seed}: {fps:.1f} fps at {after.get('frameHeight')} lines, buffer {waits * 1000:.0f} ms: "
+        f"{'holds' if holds else 'missed'}"
+    )
+    return holds
+
+
+@once
+@pytest.mark.parametrize("name", list(BARS))
+async def test_a_screen_on_a_thin_link(tmp_path: Path, name: str, seeds: range) -> None:
+    assert await most_hold(lambda seed: _shared(tmp_path, seed, name), seeds)

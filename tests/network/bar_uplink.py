@@ -15,6 +15,7 @@ from tests.network.bar_shared import CASES, queue_of
 from tests.network.behind_link import MS, most_hold, once
 from tests.sfu.server.harness import host
 from tests.support import sdk_page
+from tests.support.bidi import Firefox, firefox
 from tests.support.chromium import LOOPBACK_FLAG, chromium
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
@@ -25,6 +26,7 @@ from tests.support.waiting import eventually
 SETTLING, SECONDS = 14, 12  # what a decoder learnt of a queue it forgets slowly
 UPLOAD_SECONDS = 18
 DOWN = LinkSettings(rate=3_000_000, delay=25 * MS)
+_INSECURE = "media.devices.insecure.enabled", "media.getusermedia.insecure.enabled"
 
 
 async def _stream(page: sdk_page.Evaluates, kind: str) -> dict[str, Any]:
@@ -34,35 +36,50 @@ async def _stream(page: sdk_page.Evaluates, kind: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class UplinkCall:
-    """Ann publishes from behind the link, in a Chromium; Bob watches her next to the server, in another."""
+    """Ann publishes from behind the link; Bob watches her next to the server, in a Chromium."""
 
     link: EmulatedHost
-    ann: Page
+    ann: sdk_page.Evaluates
     bob: Page
 
 
 @asynccontextmanager
-async def uplink_call(tmp_path: Path, up: LinkSettings, seed: int, **camera: int) -> AsyncIterator[UplinkCall]:
-    """Yield a call once both tracks are published. `camera` are options of `write_noisy_video`."""
+async def _chromium_at(prefix: list[str], site: str, video: Path) -> AsyncIterator[Page]:
+    flags = [
+        f"--use-file-for-fake-video-capture={video}",
+        f"--unsafely-treat-insecure-origin-as-secure={site.rstrip('/')}",
+    ]
+    async with chromium(prefix, flags=flags, whole=True) as running:
+        page = await running.browser.new_page()
+        await page.goto(site)
+        yield page
+
+
+@asynccontextmanager
+async def _firefox_at(prefix: list[str], site: str, _: Path) -> AsyncIterator[Firefox]:
+    """Open the site in Firefox, whose test camera is its own."""
+    async with firefox(prefix, dict.fromkeys(_INSECURE, True)) as browser:
+        await browser.navigate(site)
+        yield browser
+
+
+@asynccontextmanager
+async def uplink_call(
+    tmp_path: Path, up: LinkSettings, seed: int, *, browser: str = "chromium", **camera: int
+) -> AsyncIterator[UplinkCall]:
+    """Yield a call once both tracks are published by a browser. `camera` are options of `write_noisy_video`."""
     video = tmp_path / "noise.mjpeg"
     write_noisy_video(video, **camera)
+    opened = {"chromium": _chromium_at, "firefox": _firefox_at}[browser]
     with emulated_host(DOWN, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0") as h,
             sdk_page.sdk_site(link.server_address) as site,
-            chromium(
-                link.prefix,
-                flags=[
-                    f"--use-file-for-fake-video-capture={video}",
-                    f"--unsafely-treat-insecure-origin-as-secure={site.rstrip('/')}",
-                ],
-                whole=True,
-            ) as sending,
+            opened(link.prefix, site, video) as ann,
             chromium(flags=[LOOPBACK_FLAG], whole=True) as receiving,
         ):
-            ann, bob = await sending.browser.new_page(), await receiving.browser.new_page()
-            await ann.goto(site)
+            bob = await receiving.browser.new_page()
             await bob.goto(site)
             await sdk_page.join_node(bob, h.signaling_url, h.control.token("r", "bob"))
             url = h.signaling_url.replace("127.0.0.1", link.server_address)
@@ -71,10 +88,11 @@ async def uplink_call(tmp_path: Path, up: LinkSettings, seed: int, **camera: int
             yield UplinkCall(link, ann, bob)
 
 
-async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
-    async with uplink_call(tmp_path, LinkSettings(rate=rate, delay=25 * MS), seed, contrast=12, flicker=4) as call:
+async def _over(tmp_path: Path, seed: int, rate: int, browser: str = "chromium") -> bool:
+    up = LinkSettings(rate=rate, delay=25 * MS)
+    async with uplink_call(tmp_path, up, seed, browser=browser, contrast=12, flicker=4) as call:
         if rate < 150_000:
-            await call.ann.wait_for_function("() => sdkPage.room.uplink.cameraRests", timeout=60_000)
+            await eventually(lambda: call.ann.evaluate("sdkPage.room.uplink.cameraRests"))
         await asyncio.sleep(SETTLING)
         sound, picture = await _stream(call.bob, "audio"), await _stream(call.bob, "video")
         await asyncio.sleep(SECONDS)
@@ -89,8 +107,8 @@ async def _over(tmp_path: Path, seed: int, rate: int) -> bool:
     nacks = sum(row.get("nackCount", 0) for row in sent if row["kind"] == "video")
     holds = concealed <= 0.005 and waits <= 0.2 if rate < 150_000 else fps >= 25 and freezes <= 1
     print(
-        f"{rate // 1000} kbps up, seed {seed}: {fps:.1f} fps, {freezes} freezes, {concealed:.2%} concealed, buffer "
-        f"{waits * 1000:.0f} ms, thin and resting {spared}, {nacks} NACKs for pictures, {row['codec']}, "
+        f"{browser}, {rate // 1000} kbps up, seed {seed}: {fps:.1f} fps, {freezes} freezes, {concealed:.2%} concealed, "
+        f"buffer {waits * 1000:.0f} ms, thin and resting {spared}, {nacks} NACKs for pictures, {row['codec']}, "
         f"encoder short of time for {_short_of_time(sent):.0f} s: {'holds' if holds else 'missed'}"
     )
     return holds
@@ -173,6 +191,11 @@ def _invented(row: dict[str, Any]) -> int:
 @pytest.mark.parametrize("rate", [120_000, 500_000])
 async def test_a_thin_uplink_keeps_what_matters(tmp_path: Path, rate: int, seeds: range) -> None:
     assert await most_hold(lambda seed: _over(tmp_path, seed, rate), seeds)
+
+
+@once
+async def test_a_thin_uplink_of_firefox_keeps_its_sound(tmp_path: Path, seeds: range) -> None:
+    assert await most_hold(lambda seed: _over(tmp_path, seed, 120_000, "firefox"), seeds)
 
 
 @once

@@ -273,6 +273,34 @@ async def test_a_narrow_uplink_is_spared_for_sound(page: Page) -> None:
     assert await call(page, "/sdk/uplink.js", body, [None, 2_000_000, 90_000, 2_000_000]) == []
 
 
+async def test_without_an_estimate_only_a_limit_that_shows_counts(page: Page) -> None:
+    """Firefox gives none. While the camera is paused nothing is lost, and after a while it is tried again."""
+    body = """
+      const uplink = new module.Uplink();
+      const log = [];
+      argument.forEach((bitrate, second) => {
+        if (uplink.take(bitrate ?? undefined, second * 1000)) log.push([second, uplink.isThin, uplink.cameraRests]);
+      });
+      return log;"""
+    readings = [None] * 5 + [100_000] * 5 + [None] * 40
+    changes = [[6, True, False], [9, True, True], [39, True, False], [44, False, False]]
+    assert await call(page, "/sdk/uplink.js", body, readings) == changes
+
+
+async def test_what_arrives_of_what_is_sent_is_an_estimate_once_much_is_lost(page: Page) -> None:
+    body = """
+      const rate = new module.CarriedRate();
+      return argument.map(([sound, video, again, loss], second) => rate.take(new Map([
+        ['a', {type: 'outbound-rtp', ssrc: 1, bytesSent: sound}],
+        ['b', {type: 'outbound-rtp', ssrc: 2, bytesSent: video, retransmittedBytesSent: again}],
+        ['c', {type: 'remote-inbound-rtp', ssrc: 1, fractionLost: 0}],
+        ['d', {type: 'remote-inbound-rtp', ssrc: 2, fractionLost: loss}],
+        ['e', {type: 'candidate-pair'}],
+      ]), second * 1000) ?? null);"""
+    seconds = [[0, 0, 0, 0], [5000, 20_000, 0, 0.1], [10_000, 50_000, 10_000, 0.5], [15_000, 70_000, 10_000, 0]]
+    assert await call(page, "/sdk/uplink.js", body, seconds) == [None, None, 8 * (5000 + 20_000 * 0.5), None]
+
+
 async def test_an_uplink_is_narrow_only_if_more_was_wanted(page: Page) -> None:
     """Bit rates by second, each with what a screen would send."""
     body = """

@@ -21,7 +21,7 @@ import { THIN_SOUND_RATE, contentHintFor, degradationFor, encodingsFor, isMusic,
 import { SendingLayers, sizeOf } from './sending-layers.js';
 import { Serial } from './serial.js';
 import { withStereo } from './stereo.js';
-import { Uplink, outgoingBitrate } from './uplink.js';
+import { CarriedRate, Uplink, outgoingBitrate } from './uplink.js';
 
 /** The interval for checking a video's size: no event reports a change. */
 const SIZE_MS = 1_000;
@@ -58,6 +58,7 @@ export class PublishPeer extends Emitter {
   /** @type {ReturnType<typeof setInterval>|undefined} */
   #watching;
   #uplink = new Uplink();
+  #carried = new CarriedRate();
   #serial = new Serial();
   /** A receiver plays the sound and video of one stream in sync. */
   #personStream = new MediaStream();
@@ -421,11 +422,13 @@ export class PublishPeer extends Emitter {
   async #spare() {
     const pc = this.#pc;
     if (!pc || pc.connectionState !== 'connected') return;
-    const bitrate = outgoingBitrate(await pc.getStats());
+    const report = await pc.getStats();
     if (pc !== this.#pc) return;
+    const now = performance.now();
+    const carried = this.#carried.take(report, now);
     const screen = this.#transceivers.get('screen');
     const wanted = screen?.sender.track ? this.#layers.get(screen.sender)?.wantedRate : 0;
-    if (!this.#uplink.take(bitrate, performance.now(), wanted)) return;
+    if (!this.#uplink.take(outgoingBitrate(report) ?? carried, now, wanted)) return;
     await this.#serial.run(async () => {
       await this.#fitSound();
       for (const layers of this.#layers.values()) await layers.fitUplink(this.#uplink.isNarrow);
@@ -459,6 +462,7 @@ export class PublishPeer extends Emitter {
   #discard() {
     this.#sentMusic = false;
     this.#uplink = new Uplink();
+    this.#carried = new CarriedRate();
     clearInterval(this.#watching);
     this.#pc?.close();
     this.#pc = null;

@@ -13,6 +13,8 @@ const NARROW = 1_000_000;
 const WIDE = 1_500_000;
 const NARROW_READINGS = 5; // other layers take keyframes, so not for a dip
 const REST = 130_000;
+/** A loss from which on a browser without an estimate sends more than its uplink carries. */
+const MUCH_LOST = 0.2;
 const REST_READINGS = 5; // sound should not wait longer; what only late feedback has lowered has risen by then
 const FIRST_REST_MS = 30_000;
 const LONGEST_REST_MS = 120_000;
@@ -32,13 +34,12 @@ export class Uplink {
   #telling = 0;
 
   /**
-   * @param {number|undefined} bitrate the browser's estimate, in bit/s @param {number} at ms
+   * @param {number|undefined} bitrate the estimate, in bit/s, undefined if nothing speaks of a limit @param {number} at ms
    * @param {number} wanted what a screen would send if there were room, in bit/s
    * @returns {boolean} true if a measure changes
    */
   take(bitrate, at, wanted = 0) {
-    if (bitrate === undefined) return false;
-    this.#readings = [...this.#readings, bitrate].slice(-READINGS);
+    if (bitrate !== undefined || !this.cameraRests) this.#readings = [...this.#readings, bitrate ?? Infinity].slice(-READINGS);
     const { isNarrow, isThin, cameraRests } = this;
     this.#telling = wanted > NARROW ? this.#telling + 1 : 0;
     this.isNarrow = this.isNarrow ? !this.#isAbove(WIDE) : this.#telling >= NARROW_READINGS && this.#isBelow(NARROW, NARROW_READINGS);
@@ -81,4 +82,27 @@ export function outgoingBitrate(report) {
     if (entry.type === 'candidate-pair' && entry.nominated && entry.availableOutgoingBitrate) found = entry.availableOutgoingBitrate;
   });
   return found;
+}
+
+/** The bit rate that arrives although much is lost: the estimate for a browser that has none, Firefox. */
+export class CarriedRate {
+  /** Bytes sent for the first time, by SSRC. @type {Map<number, number>} */
+  #sent = new Map();
+  #at = 0;
+
+  /** @param {RTCStatsReport} report @param {number} at ms @returns {number|undefined} bit/s, undefined if little is lost */
+  take(report, at) {
+    const losses = new Map();
+    report.forEach(({ type, ssrc, fractionLost = 0 }) => type === 'remote-inbound-rtp' && losses.set(ssrc, fractionLost));
+    let arrived = 0;
+    report.forEach(({ type, ssrc, bytesSent, retransmittedBytesSent = 0 }) => {
+      if (type !== 'outbound-rtp') return;
+      const sent = bytesSent - retransmittedBytesSent;
+      arrived += (sent - (this.#sent.get(ssrc) ?? sent)) * (1 - (losses.get(ssrc) ?? 0));
+      this.#sent.set(ssrc, sent);
+    });
+    const seconds = (at - this.#at) / 1000;
+    this.#at = at;
+    return Math.max(0, ...losses.values()) < MUCH_LOST ? undefined : (arrived * 8) / seconds;
+  }
 }

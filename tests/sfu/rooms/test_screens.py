@@ -53,20 +53,21 @@ class ScreenCall:
         subscribe(watched, self.bob, self.viewer.client)
         self._frames = self._seq = self._asked = self._small_seq = self._small_asked = self._sent = 0
         self._tl0 = 0
-        self.is_still = False
+        self.still: set[str] = set()
 
     def run(self, seconds: float) -> None:
         """Share for a while; `pictures()` has the result."""
         self.viewer.client.rtp.clear()
         end = self.stage.now + int(seconds * 1000) * MS
         while self.stage.now < end:
-            if not self.is_still:
-                if self.has_small:
-                    self.sender.send(*self._small_frame())
+            if self.has_small and "q" not in self.still:
+                self.sender.send(*self._small_frame())
+            if "f" not in self.still:
                 self.sender.send(*self._frame())
+            self._frames += 1
             self._pass(FRAME_NS, 3 * MS)
 
-    def _asks(self, ssrc: int) -> int:
+    def asks(self, ssrc: int) -> int:
         return sum(request.media_ssrc == ssrc for request in self.sender.feedback(rtcp.PictureLoss))
 
     def _labels(self, rid: str) -> tuple[tuple[int, bytes], ...]:
@@ -79,7 +80,7 @@ class ScreenCall:
         if self._frames % 3:
             return []
         size = SMALL_RATE * 3 * FRAME_NS // 8_000_000_000
-        asked = self._asks(SMALL_SSRC)
+        asked = self.asks(SMALL_SSRC)
         is_key = not self._small_seq or asked > self._small_asked
         self._small_asked = asked
         head = SMALL_KEY if is_key else bytes.fromhex("1051")
@@ -96,7 +97,7 @@ class ScreenCall:
         return packets
 
     def _frame(self) -> list[RtpPacket]:
-        asked = self._asks(2001)
+        asked = self.asks(2001)
         is_key = not self._frames or asked > self._asked
         self._asked = asked
         temporal, part = PATTERN[self._frames % 4]
@@ -114,7 +115,6 @@ class ScreenCall:
             )  # fmt: skip
             packets.append(packet._replace(payload_type=120, extensions=self._labels("f")))
             self._seq += 1
-        self._frames += 1
         return packets
 
     @property
@@ -231,17 +231,16 @@ def test_a_new_viewer_begins_with_the_small_layer_though_the_large_one_may_fit()
 
 
 def test_a_screen_that_is_still_for_a_while_keeps_its_layer() -> None:
-    """The layers of a screen do not stop in the same instant."""
+    """Its layers do not stop in the same instant."""
     call = ScreenCall(6_000_000, has_small=True)
     call.run(10)
-    asked = call._asks(2001) + call._asks(SMALL_SSRC)
-    for _ in range(10):
-        call.is_still = True
-        call.run(2.5)
-        call.is_still = False
-        call.run(0.7)
-        assert not call.small_pictures
-    assert call._asks(2001) + call._asks(SMALL_SSRC) == asked
+    asked = call.asks(2001) + call.asks(SMALL_SSRC)
+    for _ in range(5):
+        for still, seconds in ({"f"}, 0.7), ({"q", "f"}, 2), (set[str](), 1):
+            call.still = still
+            call.run(seconds)
+            assert not call.small_pictures
+    assert call.asks(2001) + call.asks(SMALL_SSRC) == asked
 
 
 def stream() -> IngressStream:

@@ -109,6 +109,8 @@ async def test_a_screen_has_a_small_layer_beside_the_full_one(page: Page) -> Non
     narrow, tiny = [["q", 1.5, 2_500_000, 15]], [["q", 1, 2_500_000, 15]]
     single = [[None, None, 2_500_000, 15]]
     assert await call(page, "/sdk/encodings.js", body) == [both, both, narrow, tiny, single]
+    body = f"return [{options}].map((o) => module.encodingsFor('screen', o).map((e) => e.priority ?? null));"
+    assert await call(page, "/sdk/encodings.js", body) == [["high", None]] * 4 + [["high"]]
 
 
 async def test_a_small_camera_has_as_many_layers_as_are_sent_and_one_of_full_size(page: Page) -> None:
@@ -302,7 +304,7 @@ async def test_what_arrives_of_what_is_sent_is_an_estimate_once_much_is_lost(pag
 
 
 async def test_an_uplink_is_narrow_only_if_more_was_wanted(page: Page) -> None:
-    """Bit rates by second, each with what a screen would send."""
+    """Bit rates by second, each with what videos would send."""
     body = """
       const uplink = new module.Uplink();
       const log = [];

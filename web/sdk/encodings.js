@@ -2,7 +2,7 @@
  * Encodings of published video: up to three simulcast layers for a camera, two for a screen.
  *
  * @typedef {{rid?: string, active?: boolean, scaleResolutionDownBy?: number, maxBitrate: number, maxFramerate?: number,
- *   scalabilityMode?: string}} Encoding
+ *   scalabilityMode?: string, priority?: RTCPriorityType}} Encoding
  */
 
 /** Rids of a camera's layers, lowest first, as Chromium requires. */
@@ -48,8 +48,7 @@ export function encodingsFor(source, { simulcast = true, codec = 'VP8', scalabil
       // Without it, Chromium turns several encodings in these codecs into one layered stream.
       return cameraLayers(width * height || CAMERA_PIXELS, LAYERED.has(codec) ? { scalabilityMode: 'L1T1' } : {});
     case 'screen':
-      if (scalabilityMode) return [{ ...SCREEN, scalabilityMode }];
-      return screenLayers(simulcast, width * height || Infinity, codec, isNarrow);
+      return beforeOthers(scalabilityMode ? [{ ...SCREEN, scalabilityMode }] : screenLayers(simulcast, width * height || Infinity, codec, isNarrow));
     case 'screen-audio':
       return [{ ...MUSIC }];
     default:
@@ -69,6 +68,14 @@ function cameraLayers(pixels, others) {
     const maxBitrate = share * rateOf(pixels / scaleResolutionDownBy ** 2);
     return { rid, active: place < count, scaleResolutionDownBy, maxBitrate, ...others };
   });
+}
+
+/**
+ * On a narrow uplink, a screen gets most of what it shares with the camera. Chromium takes the priority of the first encoding.
+ * @param {Encoding[]} encodings @returns {Encoding[]}
+ */
+function beforeOthers([first, ...others]) {
+  return [{ ...first, priority: 'high' }, ...others];
 }
 
 /**

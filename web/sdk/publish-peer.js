@@ -426,8 +426,7 @@ export class PublishPeer extends Emitter {
     if (pc !== this.#pc) return;
     const now = performance.now();
     const carried = this.#carried.take(report, now);
-    const screen = this.#transceivers.get('screen');
-    const wanted = screen?.sender.track ? this.#layers.get(screen.sender)?.wantedRate : 0;
+    const wanted = [...this.#layers.values()].reduce((sum, { wantedRate }) => sum + wantedRate, 0);
     if (!this.#uplink.take(outgoingBitrate(report) ?? carried, now, wanted)) return;
     await this.#serial.run(async () => {
       await this.#fitSound();

@@ -62,6 +62,7 @@ export class SendingLayers {
 
   /** What the layers that are sent may take together, in bit/s. */
   get wantedRate() {
+    if (!this.#sender.track) return 0;
     const sent = this.#sender.getParameters().encodings.filter(({ active }) => active);
     return sent.reduce((sum, { maxBitrate = 0 }) => sum + maxBitrate, 0);
   }

@@ -35,7 +35,7 @@ export class Uplink {
 
   /**
    * @param {number|undefined} bitrate the estimate, in bit/s, undefined if nothing speaks of a limit @param {number} at ms
-   * @param {number} wanted what a screen would send if there were room, in bit/s
+   * @param {number} wanted what videos would send if there were room, in bit/s
    * @returns {boolean} true if a measure changes
    */
   take(bitrate, at, wanted = 0) {

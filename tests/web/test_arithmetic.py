@@ -127,6 +127,29 @@ async def test_a_small_camera_has_as_many_layers_as_are_sent_and_one_of_full_siz
     assert await call(page, "/sdk/encodings.js", body) == [150_000, 400_000, 1_700_000]
 
 
+async def test_a_screen_follows_the_uplink_also_if_it_was_narrow_before(page: Page) -> None:
+    body = """
+      let encodings = ['q', 'h'].map((rid) => ({rid}));
+      const sender = {
+        track: {getSettings: () => ({width: 1920, height: 1080})},
+        getParameters: () => ({encodings}),
+        setParameters: async (parameters) => { encodings = parameters.encodings; },
+      };
+      const layers = new module.SendingLayers(sender, 'screen', {});
+      const log = [];
+      for (const isNarrow of [true, false, true]) {
+        await layers.fit(isNarrow);
+        const sent = encodings.map((e) => (e.active ? [e.scaleResolutionDownBy, e.maxFramerate] : null));
+        log.push(sent, layers.wantedRate);
+      }
+      await layers.want(['h']);
+      log.push(encodings.map((e) => e.active));
+      return log;"""
+    narrow = [[[1.5, 15], None], 2_500_000]
+    both = [[[2, 5], [1, 15]], 2_750_000]
+    assert await call(page, "/sdk/sending-layers.js", body) == [*narrow, *both, *narrow, [True, False]]
+
+
 async def test_layers_of_h264_keep_their_sizes(page: Page) -> None:
     options = "{codec: 'H264'}, {codec: 'VP8'}, {codec: 'H264', simulcast: false}"
     body = f"return [{options}].map((o) => module.degradationFor('camera', o));"

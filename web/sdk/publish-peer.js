@@ -378,7 +378,7 @@ export class PublishPeer extends Emitter {
     const transceiver = this.#open().addTransceiver(mediaTrack ?? kindOf(source), {
       direction: 'sendonly',
       streams: [source.startsWith('screen') ? this.#screenStream : this.#personStream],
-      sendEncodings: encodingsFor(source, { ...options, ...sizeOf(mediaTrack) }),
+      sendEncodings: encodingsFor(source, { ...options, ...sizeOf(mediaTrack), isNarrow: this.#uplink.isNarrow }),
     });
     if (kindOf(source) === 'video') this.#layers.set(transceiver.sender, new SendingLayers(transceiver.sender, source, options));
     const degradationPreference = degradationFor(source, options);
@@ -411,10 +411,10 @@ export class PublishPeer extends Emitter {
     return pc;
   }
 
-  /** Adapt the layers to the size of each video. */
+  /** Adapt the layers to the uplink, and to the size of each video. */
   #fit() {
     return this.#serial.run(async () => {
-      for (const layers of this.#layers.values()) await layers.fit();
+      for (const layers of this.#layers.values()) await layers.fit(this.#uplink.isNarrow);
     }).catch((error) => this.#fail(error));
   }
 
@@ -430,7 +430,6 @@ export class PublishPeer extends Emitter {
     if (!this.#uplink.take(outgoingBitrate(report) ?? carried, now, wanted)) return;
     await this.#serial.run(async () => {
       await this.#fitSound();
-      for (const layers of this.#layers.values()) await layers.fitUplink(this.#uplink.isNarrow);
       const camera = this.#transceivers.get('camera');
       const backup = this.#backups.get('camera');
       for (const transceiver of [camera, backup?.transceiver]) {

@@ -44,20 +44,14 @@ export class SendingLayers {
     await this.#apply();
   }
 
-  /** Follow the video's size, which can change at any time. */
-  async fit() {
+  /** Follow the video's size, which can change at any time, and the uplink. @param {boolean} isNarrow */
+  async fit(isNarrow) {
     const { width, height } = sizeOf(this.#sender.track);
-    const size = `${width}x${height}`;
-    if (size === this.#size || (this.#size && !width)) return; // layers stay as they are while the camera is off
+    const size = this.#size && !width ? this.#size : `${width}x${height}`; // layers stay as they are while the camera is off
+    if (size === this.#size && isNarrow === this.#isNarrow) return;
     this.#size = size;
-    await this.#apply();
-  }
-
-  /** Send what a narrow uplink carries, or everything again. @param {boolean} isNarrow */
-  async fitUplink(isNarrow) {
-    if (isNarrow === this.#isNarrow) return;
     this.#isNarrow = isNarrow;
-    if (this.#source === 'screen') await this.#apply();
+    await this.#apply();
   }
 
   /** What the layers that are sent may take together, in bit/s. */
@@ -73,7 +67,7 @@ export class SendingLayers {
     const sent = sentOf(fitting, this.#wanted);
     for (const encoding of parameters.encodings) {
       const fit = fitting.find(({ rid }) => rid && rid === encoding.rid);
-      if (fit) Object.assign(encoding, { ...fit, active: encoding.active });
+      if (fit) Object.assign(encoding, fit);
       encoding.active = fit ? sent.has(encoding.rid ?? '') : this.#wanted === null || this.#wanted.includes('');
     }
     if (this.#rests) parameters.encodings.forEach((encoding) => (encoding.active = false));

@@ -1,9 +1,10 @@
 /**
  * Measures for a narrow uplink, from the browser's estimate of its bit rate, read once a second.
  *
- * On a narrow uplink, a screen has one layer. On a thin uplink, sound is sent at a lower rate and without RED. If the uplink carries hardly more than sound, the camera
- * is paused: video would take the bit rate that sound needs, and delay sound in the queue. While the camera is paused, the
- * estimate cannot rise, so the camera is tried again after an interval that doubles each time.
+ * On a narrow uplink, a screen has one layer. On a thin uplink, sound is sent at a lower rate and without RED. If the uplink
+ * carries hardly more than sound, the camera is paused: video would take the bit rate that sound needs, and delay sound in
+ * the queue. While the camera is paused, the estimate cannot rise, so the camera is tried again after an interval that
+ * doubles each time.
  */
 const READINGS = 5;
 const THIN_READINGS = 2; // less sound is hardly heard, and quickly undone

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.network.bar_shared import queue_of
-from tests.network.behind_link import MS, most_hold, once
+from tests.network.behind_link import MS, chromium_at, most_hold, once
 from tests.sfu.server.harness import host
 from tests.support import sdk_page
-from tests.support.chromium import LOOPBACK_FLAG, chromium
+from tests.support.chromium import LOOPBACK_FLAG, secure_flag
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import emulated_host
 
@@ -93,15 +93,11 @@ async def _shared(tmp_path: Path, seed: int, name: str) -> bool:
         async with (
             host(tmp_path, addresses=("127.0.0.1", link.server_address), signaling_host="0.0.0.0") as h,
             sdk_page.sdk_site(link.server_address) as site,
-            chromium(
-                link.prefix, [f"--unsafely-treat-insecure-origin-as-secure={site.rstrip('/')}"], whole=True
-            ) as behind,
-            chromium(flags=[LOOPBACK_FLAG], whole=True) as beside,
+            chromium_at(link.prefix, site, [secure_flag(site)], whole=True) as far,
+            chromium_at([], site, [LOOPBACK_FLAG], whole=True) as near,
         ):
-            far, near = await behind.browser.new_page(), await beside.browser.new_page()
             ann, bob = (far, near) if bar.is_publisher else (near, far)
             for who, page in (("ann", ann), ("bob", bob)):
-                await page.goto(site)
                 url = h.signaling_url.replace("127.0.0.1", link.server_address) if page is far else h.signaling_url
                 publish: dict[str, Any] = {"microphone": True, "camera": {}} if bar.camera and who == "ann" else {}
                 await sdk_page.join_node(page, url, h.control.token("r", who), publish)
@@ -113,8 +109,7 @@ async def _shared(tmp_path: Path, seed: int, name: str) -> bool:
     fps = _frames(before, screen) / seconds
     fps_of_cameras = [_frames(before, camera) / seconds for camera in cameras]
     earlier: dict[str, Any] = next((row for row in before if row["id"] == screen["id"]), {})
-    emitted = screen["jitterBufferEmittedCount"] - earlier.get("jitterBufferEmittedCount", 0)
-    waits = (screen["jitterBufferDelay"] - earlier.get("jitterBufferDelay", 0.0)) / max(emitted, 1)
+    waits = sdk_page.buffered(earlier, screen)
     holds = fps >= bar.fps and waits <= bar.waits and (not bar.camera or max(fps_of_cameras, default=0.0) >= 18)
     print(
         f"{name}, seed {seed}: {fps:.1f} fps at {screen.get('frameHeight')} lines, buffer {waits * 1000:.0f} ms, "

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.network.behind_link import MS, down, most_hold, once, page_at
 from tests.network.behind_link_ours import far_call
 from tests.sfu.server.harness import Host, host
-from tests.support.chromium import chromium, open_page
+from tests.support.chromium import chromium, open_page, secure_flag
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
 from tests.support.tun_forwarder import emulated_host
@@ -64,7 +64,7 @@ async def _publishes(tmp_path: Path, seed: int) -> bool:
             page_at(link.server_address) as page,
             chromium(
                 link.prefix,
-                [f"--unsafely-treat-insecure-origin-as-secure={page}", f"--use-file-for-fake-video-capture={video}"],
+                [secure_flag(page), f"--use-file-for-fake-video-capture={video}"],
                 whole=True,
             ) as publisher,
         ):

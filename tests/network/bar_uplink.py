@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ import pytest
 from playwright.async_api import Page
 
 from tests.network.bar_shared import CASES, queue_of
-from tests.network.behind_link import MS, most_hold, once
+from tests.network.behind_link import MS, Browser, chromium_at, firefox_at, most_hold, once
 from tests.sfu.server.harness import host
 from tests.support import sdk_page
-from tests.support.bidi import Firefox, firefox
-from tests.support.chromium import LOOPBACK_FLAG, chromium
+from tests.support.chromium import LOOPBACK_FLAG, chromium, secure_flag
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
 from tests.support.tcp_load import tcp_load
@@ -39,28 +38,15 @@ class UplinkCall:
     """Ann publishes from behind the link; Bob watches her next to the server, in a Chromium."""
 
     link: EmulatedHost
-    ann: sdk_page.Evaluates
+    ann: Browser
     bob: Page
 
 
-@asynccontextmanager
-async def _chromium_at(prefix: list[str], site: str, video: Path) -> AsyncIterator[Page]:
-    flags = [
-        f"--use-file-for-fake-video-capture={video}",
-        f"--unsafely-treat-insecure-origin-as-secure={site.rstrip('/')}",
-    ]
-    async with chromium(prefix, flags=flags, whole=True) as running:
-        page = await running.browser.new_page()
-        await page.goto(site)
-        yield page
-
-
-@asynccontextmanager
-async def _firefox_at(prefix: list[str], site: str, _: Path) -> AsyncIterator[Firefox]:
-    """Open the site in Firefox, whose test camera is its own."""
-    async with firefox(prefix, dict.fromkeys(_INSECURE, True)) as browser:
-        await browser.navigate(site)
-        yield browser
+def _publisher(browser: str, prefix: list[str], site: str, video: Path) -> AbstractAsyncContextManager[Browser]:
+    """Open the site, without TLS, in a browser with a camera. Firefox has a test camera of its own."""
+    if browser == "firefox":
+        return firefox_at(prefix, site, dict.fromkeys(_INSECURE, True))
+    return chromium_at(prefix, site, [f"--use-file-for-fake-video-capture={video}", secure_flag(site)], whole=True)
 
 
 @asynccontextmanager
@@ -70,13 +56,12 @@ async def uplink_call(
     """Yield a call once both tracks are published by a browser. `camera` are options of `write_noisy_video`."""
     video = tmp_path / "noise.mjpeg"
     write_noisy_video(video, **camera)
-    opened = {"chromium": _chromium_at, "firefox": _firefox_at}[browser]
     with emulated_host(DOWN, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0") as h,
             sdk_page.sdk_site(link.server_address) as site,
-            opened(link.prefix, site, video) as ann,
+            _publisher(browser, link.prefix, site, video) as ann,
             chromium(flags=[LOOPBACK_FLAG], whole=True) as receiving,
         ):
             bob = await receiving.browser.new_page()
@@ -101,7 +86,7 @@ async def _over(tmp_path: Path, seed: int, rate: int, browser: str = "chromium")
         sent = await sdk_page.streams(call.ann, "outbound-rtp")
     (row,) = [row for row in sent if row["kind"] == "audio"]
     concealed = _concealed(sound, heard)
-    waits = _buffered(sound, heard)
+    waits = sdk_page.buffered(sound, heard)
     fps = (shown.get("framesDecoded", 0) - picture.get("framesDecoded", 0)) / SECONDS
     freezes = shown.get("freezeCount", 0) - picture.get("freezeCount", 0)
     nacks = sum(row.get("nackCount", 0) for row in sent if row["kind"] == "video")
@@ -155,7 +140,7 @@ async def _from_afar(tmp_path: Path, seed: int, loss: float, delay: int) -> bool
         sent = await sdk_page.streams(call.ann, "outbound-rtp")
     fps = (shown["framesDecoded"] - picture["framesDecoded"]) / seconds
     frozen = _frozen(picture, shown) / seconds
-    waits = _buffered(picture, shown)
+    waits = sdk_page.buffered(picture, shown)
     concealed = _concealed(sound, heard)
     holds = fps >= 27 and frozen <= 0.03
     print(
@@ -169,12 +154,6 @@ async def _from_afar(tmp_path: Path, seed: int, loss: float, delay: int) -> bool
 def _frozen(before: dict[str, Any], after: dict[str, Any]) -> float:
     """Return for how many seconds a picture froze between two looks at its stream."""
     return float(after.get("totalFreezesDuration", 0.0) - before.get("totalFreezesDuration", 0.0))
-
-
-def _buffered(before: dict[str, Any], after: dict[str, Any]) -> float:
-    """Return for how many seconds the jitter buffer held what it emitted between two looks, on average."""
-    emitted = after["jitterBufferEmittedCount"] - before["jitterBufferEmittedCount"]
-    return float((after["jitterBufferDelay"] - before["jitterBufferDelay"]) / max(emitted, 1))
 
 
 def _concealed(before: dict[str, Any], after: dict[str, Any]) -> float:

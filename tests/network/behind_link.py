@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,16 +152,20 @@ def page_at(address: str) -> AbstractAsyncContextManager[str]:
 
 
 @asynccontextmanager
-async def chromium_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
-    async with chromium(prefix) as running:
+async def chromium_at(
+    prefix: list[str], url: str, flags: Sequence[str] = (), *, whole: bool = False
+) -> AsyncIterator[Browser]:
+    async with chromium(prefix, flags, whole=whole) as running:
         page = await running.browser.new_page()
         await page.goto(url)
         yield page
 
 
 @asynccontextmanager
-async def _firefox_at(prefix: list[str], url: str) -> AsyncIterator[Browser]:
-    async with firefox(prefix) as browser:
+async def firefox_at(
+    prefix: list[str], url: str, prefs: Mapping[str, bool | int | str] | None = None
+) -> AsyncIterator[Browser]:
+    async with firefox(prefix, prefs) as browser:
         await browser.navigate(url)
         yield browser
 
@@ -196,7 +200,7 @@ async def viewer_call(
     **changes: Any,
 ) -> AsyncIterator[ViewerCall]:
     """Yield a call once pictures and sound flow. `changes` apply to the server's configuration."""
-    opened = {"chromium": chromium_at, "firefox": _firefox_at}[browser]
+    opened = {"chromium": chromium_at, "firefox": firefox_at}[browser]
     with emulated_host(settings, up, seed) as link:
         addresses = ("127.0.0.1", link.server_address)
         async with (

@@ -70,6 +70,11 @@ class Chromium:
         os.kill(self.pid, signal.SIGKILL)
 
 
+def secure_flag(url: str) -> str:
+    """Return the flag with which pages at a URL's origin, without TLS, may use cameras."""
+    return f"--unsafely-treat-insecure-origin-as-secure={url.rstrip('/')}"
+
+
 @contextlib.asynccontextmanager
 async def chromium(
     prefix: Sequence[str] = (), flags: Sequence[str] = (), *, whole: bool = False, small_camera: bool = False

@@ -111,6 +111,15 @@ async def _blank(_: web.Request) -> web.Response:
     return web.Response(text="<!doctype html><meta charset=utf-8><body></body>", content_type="text/html")
 
 
+def buffered(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Return for how many seconds the jitter buffer held what it emitted between two looks at a stream, on average.
+
+    `before` may be empty.
+    """
+    emitted = after["jitterBufferEmittedCount"] - before.get("jitterBufferEmittedCount", 0)
+    return float((after["jitterBufferDelay"] - before.get("jitterBufferDelay", 0.0)) / max(emitted, 1))
+
+
 async def streams(page: Evaluates, direction: str = "inbound-rtp") -> list[dict[str, Any]]:
     """Return the page's streams in a direction from getStats, each with its `codec`."""
     found: list[dict[str, Any]] = json.loads(await page.evaluate(f"{STREAMS}('{direction}').then(JSON.stringify)"))

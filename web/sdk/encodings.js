@@ -89,8 +89,9 @@ function screenLayers(simulcast, pixels, codec, isNarrow) {
   if (!simulcast) return [{ ...SCREEN, ...inTime('L1T3') }];
   const [small, large] = RIDS;
   const whole = { ...SCREEN, ...inTime('L1T3') };
-  if (isNarrow || pixels < TWO_LAYERS_FROM) {
-    const scaleResolutionDownBy = pixels < TWO_LAYERS_FROM ? 1 : NARROW_SCREEN_SCALE;
+  const isTiny = pixels < TWO_LAYERS_FROM;
+  if (isNarrow || isTiny) {
+    const scaleResolutionDownBy = isTiny ? 1 : NARROW_SCREEN_SCALE;
     return [{ rid: small, active: true, scaleResolutionDownBy, ...whole }, { rid: large, active: false, scaleResolutionDownBy: 1, ...whole }];
   }
   return [

@@ -40,7 +40,10 @@ class Report(NamedTuple):
 
 
 class StreamClock(NamedTuple):
-    """Observations of one stream's clock. `anchors` are (unwrapped timestamp, arrival) of frames, at least of one."""
+    """Observations of one stream's clock.
+
+    `anchors` are (unwrapped timestamp, arrival) of frames, at least of one, as if none were late (`lateness`).
+    """
 
     clock_rate: int
     reports: Sequence[Report]

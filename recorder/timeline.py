@@ -7,9 +7,11 @@ and epochs. Where its RTP clock jumped, a new run begins, with its own map.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 
 from recorder.clock import FittedClock, Report, StreamClock, fit
 from recorder.journal import AnchorLine, FrameLine, Journal, JournalHead, LossLine, MuteLine, ProblemLine, ReportLine
+from recorder.lateness import on_time
 from recorder.manifest import RecordingInfo
 from recorder.recovery import StreamId
 
@@ -22,12 +24,12 @@ _LOST = ("expired", _MISSED, "overflow")
 class SegmentTimes:
     """Input of a timeline from one segment. `base` is added to its timestamps; `reports` are those of the journal.
 
+    `anchors` are (timestamp, arrival) of some of its frames; `on_time` the same, unwrapped, as if none were late.
     `missed_packets` are those of the `lost_packets` that the sfu received but could not pass to the recorder.
     """
 
     head: JournalHead
     last_timestamp: int
-    last_anchor: tuple[int, int]
     anchors: list[tuple[int, int]]
     reports: list[ReportLine]
     mutes: list[MuteLine]
@@ -35,6 +37,7 @@ class SegmentTimes:
     missed_packets: int
     problems: list[str]
     base: int = 0
+    on_time: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def stream_id(self) -> StreamId:
@@ -50,7 +53,7 @@ class _Run:
     def clock(self) -> StreamClock:
         head = self.segments[0].head
         reports = [_unwrapped(line, s) for s in self.segments for line in s.reports]
-        anchors = [(timestamp + s.base, arrival) for s in self.segments for timestamp, arrival in s.anchors]
+        anchors = [anchor for s in self.segments for anchor in s.on_time]
         return StreamClock(head.clock_rate, sorted(reports, key=lambda r: r.arrival), anchors)
 
 
@@ -70,7 +73,6 @@ def segment_times(journal: Journal) -> SegmentTimes:
     return SegmentTimes(
         head=head,
         last_timestamp=last.timestamp,
-        last_anchor=anchors[-1],
         anchors=anchors,
         reports=[line for line in journal.lines if isinstance(line, ReportLine)],
         mutes=[line for line in journal.lines if isinstance(line, MuteLine)],
@@ -152,13 +154,11 @@ def muted_spans(timeline: Timeline, segments: Sequence[SegmentTimes], end: int) 
 
 
 def _runs(stream: Sequence[SegmentTimes]) -> list[_Run]:
-    """Unwrap a stream's segments and split them where its clock jumped."""
+    """Split a stream's segments where its clock jumped."""
+    _unwrap(stream)
     runs: list[_Run] = []
     before: SegmentTimes | None = None
     for segment in stream:
-        if before is not None:
-            behind = before.last_timestamp + before.base - segment.head.timestamp
-            segment.base = (behind + (1 << 31)) >> 32 << 32
         if before is None or _jumped(before, segment):
             runs.append(_Run())
         runs[-1].segments.append(segment)
@@ -166,13 +166,23 @@ def _runs(stream: Sequence[SegmentTimes]) -> list[_Run]:
     return runs
 
 
+def _unwrap(stream: Sequence[SegmentTimes]) -> None:
+    """Unwrap the timestamps of a stream's segments, and find out when its frames would have come on time."""
+    for before, segment in pairwise(stream):
+        behind = before.last_timestamp + before.base - segment.head.timestamp
+        segment.base = (behind + (1 << 31)) >> 32 << 32
+    anchors = [(timestamp + s.base, arrival) for s in stream for timestamp, arrival in s.anchors]
+    punctual = iter(on_time(anchors, stream[0].head.clock_rate))
+    for segment in stream:
+        segment.on_time = list(islice(punctual, len(segment.anchors)))
+
+
 def _jumped(before: SegmentTimes, segment: SegmentTimes) -> bool:
-    head = segment.head
-    timestamp = head.timestamp + segment.base
+    (last, came), (timestamp, comes) = before.on_time[-1], segment.on_time[0]
     if timestamp < before.last_timestamp + before.base:
         return True
-    media = (timestamp - before.last_anchor[0] - before.base) * 1_000_000_000 // head.clock_rate
-    return abs(media - (head.arrival - before.last_anchor[1])) > _MAX_JUMP
+    media = (timestamp - last) * 1_000_000_000 // segment.head.clock_rate
+    return abs(media - (comes - came)) > _MAX_JUMP
 
 
 def _unwrapped(line: ReportLine, segment: SegmentTimes) -> Report:

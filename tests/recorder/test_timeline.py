@@ -90,3 +90,23 @@ def test_mutes_become_spans():
     timeline = Timeline(INFO, [one, two])
     end = timeline.position(two, two.head.timestamp) + 3 * SECOND
     assert muted_spans(timeline, [one, two], end) == [(3000, 4000), (14000, 17000)]
+
+
+def test_what_a_network_cut_delayed_is_where_it_was_captured():
+    """The last three seconds of a cut of fifteen come at its end, in a segment of their own, and nobody is blamed."""
+    before = segment(10, 10)
+    late, after = segment(32, 3), segment(35, 20)
+    late.anchors = [(timestamp, 35 * SECOND) for timestamp, _ in late.anchors[:2]]
+    timeline = Timeline(INFO, [before, late, after])
+    assert timeline.problems == []
+    for one, at in ((before, 4), (late, 26), (after, 29)):
+        assert seconds(timeline, one, 0) == pytest.approx(at, abs=0.001)
+
+
+def test_a_picture_that_came_at_the_end_of_a_long_cut_is_no_jump():
+    before, picture, after = segment(10, 10), segment(20, 0.1, reports=False), segment(35, 20)
+    picture.anchors = [(timestamp, 35 * SECOND) for timestamp, _ in picture.anchors]
+    timeline = Timeline(INFO, [before, picture, after])
+    assert timeline.problems == []
+    assert seconds(timeline, picture, 0) == pytest.approx(14, abs=0.001)
+    assert seconds(timeline, after, 0) == pytest.approx(29, abs=0.001)

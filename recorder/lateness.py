@@ -1,18 +1,19 @@
 """Arrivals of frames without the delay of those that came late: pure, used when a recording is finished.
 
-After a network cut a browser sends the last seconds of sound again, and whole pictures are retransmitted. Such frames
-come seconds late, together with punctual ones. A frame that came late shows as a delay that is gone soon afterwards. If
-the delay stays, the sender's RTP clock stood still, and the frames are not late. Nor are those delayed by less than a
-second: encoders and queues do that.
+After a network cut a browser sends what it has of the last seconds of sound, and whole pictures are retransmitted.
+Such frames come seconds late, together with punctual ones. A frame that came late shows as a delay that is gone soon
+afterwards. If the delay stays, the sender's RTP clock stood still, and the frames are not late. Nor are those delayed
+by less than a second: encoders and queues do that.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-SECOND = 1_000_000_000
+from recorder.clock import SECOND
+
 _LATE = SECOND
 _SOON = 60 * SECOND
-"""A bit more than any cut that a call survives with the same streams."""
+"""More than any cut that a call survives with the same streams."""
 
 
 def on_time(anchors: Sequence[tuple[int, int]], clock_rate: int) -> list[tuple[int, int]]:

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
-from recorder.clock import FittedClock, Report, StreamClock, fit
+from recorder.clock import SECOND, FittedClock, Report, StreamClock, fit
 from recorder.journal import AnchorLine, FrameLine, Journal, JournalHead, LossLine, MuteLine, ProblemLine, ReportLine
 from recorder.lateness import on_time
 from recorder.manifest import RecordingInfo
 from recorder.recovery import StreamId
 
-_MAX_JUMP = 10_000_000_000
+_MAX_JUMP = 10 * SECOND
 _MISSED = "missed"
 _LOST = ("expired", _MISSED, "overflow")
 
@@ -156,6 +156,7 @@ def muted_spans(timeline: Timeline, segments: Sequence[SegmentTimes], end: int) 
 def _runs(stream: Sequence[SegmentTimes]) -> list[_Run]:
     """Split a stream's segments where its clock jumped."""
     _unwrap(stream)
+    _put_on_time(stream)
     runs: list[_Run] = []
     before: SegmentTimes | None = None
     for segment in stream:
@@ -167,10 +168,14 @@ def _runs(stream: Sequence[SegmentTimes]) -> list[_Run]:
 
 
 def _unwrap(stream: Sequence[SegmentTimes]) -> None:
-    """Unwrap the timestamps of a stream's segments, and find out when its frames would have come on time."""
+    """Set the `base` of a stream's segments."""
     for before, segment in pairwise(stream):
         behind = before.last_timestamp + before.base - segment.head.timestamp
         segment.base = (behind + (1 << 31)) >> 32 << 32
+
+
+def _put_on_time(stream: Sequence[SegmentTimes]) -> None:
+    """Set the `on_time` of a stream's segments: a delay may end in a later one."""
     anchors = [(timestamp + s.base, arrival) for s in stream for timestamp, arrival in s.anchors]
     punctual = iter(on_time(anchors, stream[0].head.clock_rate))
     for segment in stream:
@@ -181,7 +186,7 @@ def _jumped(before: SegmentTimes, segment: SegmentTimes) -> bool:
     (last, came), (timestamp, comes) = before.on_time[-1], segment.on_time[0]
     if timestamp < before.last_timestamp + before.base:
         return True
-    media = (timestamp - last) * 1_000_000_000 // segment.head.clock_rate
+    media = (timestamp - last) * SECOND // segment.head.clock_rate
     return abs(media - (comes - came)) > _MAX_JUMP
 
 
@@ -189,4 +194,4 @@ def _unwrapped(line: ReportLine, segment: SegmentTimes) -> Report:
     near = segment.last_timestamp + segment.base
     difference = (line.rtp_timestamp - near) & 0xFFFFFFFF
     timestamp = near + difference - (1 << 32 if difference >= 1 << 31 else 0)
-    return Report(timestamp, line.ntp * 1_000_000_000 >> 32, line.arrival)
+    return Report(timestamp, line.ntp * SECOND >> 32, line.arrival)

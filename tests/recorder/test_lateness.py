@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.lateness import SECOND, on_time
+from recorder.clock import SECOND
+from recorder.lateness import on_time
 
 RATE = 48_000
 

@@ -8,6 +8,7 @@ import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,9 @@ _log = logging.getLogger(__name__)
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _OVERLAP = 200_000_000
-"""The overlap of two streams of a track above which the later stream wins; a smaller one is clock error."""
+"""The overlap of two streams of sound above which the later stream wins; a smaller one is clock error."""
+_SEAM = 500_000_000
+"""The most between two segments of a stream that was captured without a break."""
 
 
 class Stopped(Exception):
@@ -39,6 +42,15 @@ class CapturedSegment(NamedTuple):
     closed: ClosedLine
     journal: Path
     media: Path
+
+
+@dataclass(slots=True)
+class _Span:
+    """The time of a stream's segments that follow each other."""
+
+    stream: StreamId
+    start: int
+    end: int
 
 
 class _Frame(NamedTuple):
@@ -197,7 +209,7 @@ def _all_frames(
     stop: threading.Event,
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once."""
-    ordered = sorted(segments, key=lambda s: timeline.position(s.times, s.times.head.timestamp))
+    ordered = _without_interludes(sorted(segments, key=lambda s: _start(s, timeline)), timeline)
     taken: dict[StreamId, int] = {}
     for segment, until in zip(ordered, _ends(ordered, timeline), strict=True):
         times = segment.times
@@ -213,21 +225,49 @@ def _all_frames(
                 raise Stopped
             taken[times.stream_id] = last_ext_seq
             position = timeline.position(times, timestamp)
-            if until is None or position < until + _OVERLAP:
+            if until is None or position < until:
                 yield _Frame(data, position, keyframe, segment, media)
 
 
+def _start(segment: CapturedSegment, timeline: Timeline) -> int:
+    return timeline.position(segment.times, segment.times.head.timestamp)
+
+
+def _end(segment: CapturedSegment, timeline: Timeline) -> int:
+    return timeline.position(segment.times, segment.times.last_timestamp)
+
+
+def _without_interludes(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[CapturedSegment]:
+    """Leave out a layer of a video that came and went while another was captured: the latter's pictures depend on each
+    other, so it could not go on afterwards.
+    """
+    spans: list[_Span] = []
+    for segment in ordered:
+        stream, start, end = segment.times.stream_id, _start(segment, timeline), _end(segment, timeline)
+        before = next((span for span in reversed(spans) if span.stream == stream), None)
+        if before is not None and start - before.end < _SEAM:
+            before.end = max(before.end, end)
+        else:
+            spans.append(_Span(stream, start, end))
+
+    def is_interlude(segment: CapturedSegment) -> bool:
+        stream, start, end = segment.times.stream_id, _start(segment, timeline), _end(segment, timeline)
+        return any(span.stream != stream and span.start < start and end < span.end for span in spans)
+
+    return [segment for segment in ordered if segment.times.head.media == "audio" or not is_interlude(segment)]
+
+
 def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | None]:
-    """Return for each segment where the next one of another stream begins, None if there is none."""
+    """Return for each segment the position from which the next stream replaces it, None if none does."""
     ends: list[int | None] = []
     following: tuple[StreamId, int] | None = None
     end: int | None = None
     for segment in reversed(ordered):
         times = segment.times
         if following is not None and following[0] != times.stream_id:
-            end = following[1]
+            end = following[1] + (_OVERLAP if times.head.media == "audio" else 0)
         ends.append(end)
-        following = times.stream_id, timeline.position(times, times.head.timestamp)
+        following = times.stream_id, _start(segment, timeline)
     return ends[::-1]
 
 
@@ -291,7 +331,7 @@ def _manifest_track(
                 key=layout.key(root, segment.media),
                 bytes=segment.closed.bytes,
                 sha256=segment.closed.sha256,
-                start_ms=milliseconds(timeline.position(segment.times, segment.times.head.timestamp)),
+                start_ms=milliseconds(_start(segment, timeline)),
             )
             for segment in segments
         ],

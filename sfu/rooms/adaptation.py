@@ -95,6 +95,7 @@ class Adaptation:
         self._left_out = NOTHING
         self._spoke: dict[str, None] = {}
         """Everybody who has been the speaker, the latest last."""
+        self._taps = taps
         self._unwatched = UnwatchedLayers(room, taps)
         self.is_still = False
         """True while no picture flows and nothing needs a decision."""
@@ -189,8 +190,8 @@ class Adaptation:
         )
 
     def _leave_stalled(self, now: int) -> bool:
-        """Move watchers of a stalled layer to one that flows, without waiting for their turn; return whether there are
-        any.
+        """Move watchers and sinks of a stalled layer to one that flows, without waiting for their turn; return whether
+        any layer has stalled or flows again.
         """
         is_any = False
         for track, ladder in self._ladders.items():
@@ -199,6 +200,7 @@ class Adaptation:
                 is_any = True
                 for watcher in uptrack.watchers:
                     watcher.choose(now)
+                self._taps.follow(uptrack, now)
         return is_any
 
     def _waits(self, uptrack: UpTrack, now: int) -> bool:

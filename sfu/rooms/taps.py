@@ -1,7 +1,10 @@
 """Taps of one room, derived from consents and the desired state.
 
-A tap exists only while its participant consents. End-to-end encrypted rooms have none.
+A tap exists only while its participant consents. End-to-end encrypted rooms have none. If another layer of a video is
+to be stored or broadcast, both are copied until a keyframe of the other has arrived, so that no picture is missing.
 """
+
+from dataclasses import dataclass
 
 from sfu.api import facts, signaling, signaling_values
 from sfu.api.desired_state import DesiredBroadcast, DesiredRecording
@@ -21,7 +24,26 @@ _CAPTIONS = "captions"
 _ANALYSIS = "analysis"
 _ANALYSED = frozenset((Source.MICROPHONE, Source.CAMERA))
 MOVED = "moved"
+_REPLACED = "replaced"
+_REPAIR_NS = 1_000_000_000
+"""The time after the first packet of a keyframe within which the rest is repaired, or never."""
 _Key = tuple[Purpose, str]
+
+
+@dataclass(slots=True)
+class _Following:
+    """A tap of another layer, opened at a time in ns, which replaces the present one once it can be decoded."""
+
+    tap: Tap
+    opened_at: int
+    keyframe_at: int | None = None
+
+    def is_decodable(self, now: int) -> bool:
+        """Return True if a keyframe has arrived, including what was repaired. Called at least every second."""
+        latest = self.tap.stream.keyframe_at
+        if self.keyframe_at is None and latest >= self.opened_at:
+            self.keyframe_at = latest
+        return self.keyframe_at is not None and now - self.keyframe_at >= _REPAIR_NS
 
 
 class RoomTaps:
@@ -38,6 +60,7 @@ class RoomTaps:
         self._recording_since = 0
         self._stalled = ""
         self._taps: dict[_Key, Tap] = {}
+        self._following: dict[_Key, _Following] = {}
         self._told_captions = self.captions_state()
         self._told_recording = self.recording_state()
         self._is_over = False
@@ -90,17 +113,51 @@ class RoomTaps:
         for key, tap in list(self._taps.items()):
             if key not in wanted:
                 self._close(key, self._why_closed(tap), now)
-            elif wanted[key][1] is not tap.stream:
-                self._close(key, "replaced", now)
+            elif key[0] is Purpose.INFERENCE and wanted[key][1] is not tap.stream:
+                self._close(key, _REPLACED, now)
             elif key[0] is Purpose.INFERENCE and self._uses(tap.uptrack) != tap.opened.uses:
                 self._close(key, self._why_reopened(tap), now)
         self._tell_recorded(frozenset(up.participant for key, (up, _) in wanted.items() if key[0] is Purpose.RECORDER))
         for key, (uptrack, stream) in wanted.items():
-            if key not in self._taps:
-                opened = self._opened(key[0], uptrack, stream)
-                tap = Tap(key[0], opened, uptrack, stream, self._sinks.replay_budget)
-                self._taps[key] = tap
-                self._sinks.open(tap)
+            if key in self._taps:
+                self._follow(key, stream, now)
+            else:
+                self._taps[key] = self._open(key[0], uptrack, stream)
+
+    def follow(self, uptrack: UpTrack, now: int) -> None:
+        """Copy other layers of a video if those that are copied have stalled."""
+        for purpose in (Purpose.RECORDER, Purpose.BROADCAST):
+            key = purpose, uptrack.track
+            tap = self._taps.get(key)
+            stream = choose_layer(uptrack.streams, tap.stream, now) if tap is not None else None
+            if stream is not None:
+                self._follow(key, stream, now)
+
+    def _follow(self, key: _Key, stream: IngressStream, now: int) -> None:
+        """Copy this stream of a track; until it can be decoded, also the one before it."""
+        tap, following = self._taps[key], self._following.get(key)
+        if following is not None and following.tap.stream is not stream:
+            self._shut(self._following.pop(key).tap, _REPLACED, now)
+            following = None
+        if stream is tap.stream:
+            return
+        if following is None:
+            following = self._following[key] = _Following(self._open(key[0], tap.uptrack, stream), now)
+            self._ask_for_keyframe(tap.uptrack, stream, now)
+        if tap.uptrack.is_audio or tap.stream not in tap.uptrack.streams or following.is_decodable(now):
+            self._shut(tap, _REPLACED, now)
+            self._taps[key] = self._following.pop(key).tap
+
+    def _ask_for_keyframe(self, uptrack: UpTrack, stream: IngressStream, now: int) -> None:
+        stream.request_keyframe(now)
+        publisher = self._room.publisher_of(uptrack)
+        if publisher is not None:
+            self._room.context.touched.add(publisher.peer.number)
+
+    def _open(self, purpose: Purpose, uptrack: UpTrack, stream: IngressStream) -> Tap:
+        tap = Tap(purpose, self._opened(purpose, uptrack, stream), uptrack, stream, self._sinks.replay_budget)
+        self._sinks.open(tap)
+        return tap
 
     def _wanted(self, now: int) -> dict[_Key, tuple[UpTrack, IngressStream]]:
         wanted: dict[_Key, tuple[UpTrack, IngressStream]] = {}
@@ -227,8 +284,17 @@ class RoomTaps:
                 self._close((purpose, uptrack.track), "unpublished", now)
 
     def _close(self, key: _Key, reason: str, now: int) -> None:
-        tap = self._taps.pop(key)
+        for tap in self._of(key):
+            self._shut(tap, reason, now)
+        del self._taps[key]
+        self._following.pop(key, None)
+
+    def _shut(self, tap: Tap, reason: str, now: int) -> None:
         self._sinks.close(tap, reason, now, in_table=tap.stream in tap.uptrack.streams)
+
+    def _of(self, key: _Key) -> list[Tap]:
+        following = self._following.get(key)
+        return [*([self._taps[key]] if key in self._taps else ()), *([following.tap] if following is not None else ())]
 
     def _why_closed(self, tap: Tap) -> str:
         uptrack = tap.uptrack
@@ -243,7 +309,7 @@ class RoomTaps:
         unfinished words.
         """
         withdrawn = _CAPTIONS in tap.opened.uses and _CAPTIONS not in self._uses(tap.uptrack)
-        return "consent" if withdrawn else "replaced"
+        return "consent" if withdrawn else _REPLACED
 
     def _tell_recorded(self, recorded: frozenset[str]) -> None:
         changed = recorded ^ self._room.recorded
@@ -262,8 +328,7 @@ class RoomTaps:
     def mute_changed(self, uptrack: UpTrack, now: int) -> None:
         """Tell sinks that a track was muted or unmuted."""
         for purpose in Purpose:
-            tap = self._taps.get((purpose, uptrack.track))
-            if tap is not None:
+            for tap in self._of((purpose, uptrack.track)):
                 self._sinks.mute_changed(tap, uptrack.is_quiet, now)
 
     def _begun(self, recording: DesiredRecording) -> RecordingStarted:

@@ -33,11 +33,12 @@ class IngressStream:
     """State of one incoming stream; `number` is its id in the engine's table, `rid` its layer's name or "".
 
     `progress` is the engine's count of what has arrived. `stalled` is set by the room, which sees the track's other
-    layers. `pixels` and `lines` (the shorter side, since phones are turned) are the picture size in its last keyframe,
-    0 if unknown. `cost` is its bitrate as measured by the room, `told_cost` by another node, 0 if unknown. `share` is
-    the part of it that arrives here: less than 1 if such a node was asked for lower layers only. `told_oversize` is the
-    number of oversize packets already reported. `layers` are the streams of its track, which share their keyframes; if
-    it `is_screen`, those of one picture may come seconds apart.
+    layers. `pixels` and `lines` (the shorter side, since phones are turned) are the picture size in its last
+    keyframe, 0 if unknown; it began to arrive at `keyframe_at`, -1 if none has. `cost` is its bitrate as measured
+    by the room, `told_cost` by another node, 0 if unknown. `share` is the part of it that arrives here: less than 1
+    if such a node was asked for lower layers only. `told_oversize` is the number of oversize packets already
+    reported. `layers` are the streams of its track, which share their keyframes; if it `is_screen`, those of one
+    picture may come seconds apart.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class IngressStream:
         self.share = 1.0
         self.clock = SourceClock(clock_rate)
         self.stalled = False
+        self.keyframe_at = -1
         self.plis_sent = 0
         self.told_oversize = 0
         self.fraction_lost = 0
@@ -106,6 +108,7 @@ class IngressStream:
         if flags & _KEYFRAME and self._keyframes is not None:
             self._keyframes.keyframe(at)
             self._keyframe_owed_at = None
+            self.keyframe_at = at
         return gap > 0
 
     @property

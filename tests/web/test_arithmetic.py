@@ -276,15 +276,19 @@ async def test_a_caret_moves_with_the_text_before_it(page: Page) -> None:
 
 
 async def test_a_narrow_uplink_is_spared_for_sound(page: Page) -> None:
-    """Bit rates by second: thin below 200 kbit/s, no camera below 130, which is tried again later and later."""
+    """Bit rates by second: thin below 200 kbit/s, no camera below 130 if they queue, which is tried later and later."""
     body = """
       const uplink = new module.Uplink();
       const log = [];
-      argument.forEach((bitrate, second) => {
-        if (uplink.take(bitrate, second * 1000)) log.push([second, uplink.isThin, uplink.cameraRests]);
+      argument.forEach(([bitrate, roundTrip], second) => {
+        if (uplink.take(bitrate, second * 1000, 0, roundTrip)) log.push([second, uplink.isThin, uplink.cameraRests]);
       });
       return log;"""
-    narrow = await call(page, "/sdk/uplink.js", body, [300_000] + [100_000] * 100)
+
+    async def changes_at(*readings: int | None, round_trip: float = 0.3) -> list[list[Any]]:
+        return await call(page, "/sdk/uplink.js", body, [[reading, round_trip] for reading in readings])
+
+    narrow = await changes_at(300_000, *[100_000] * 100)
     changes = [
         [2, True, False],
         [5, True, True],
@@ -293,9 +297,10 @@ async def test_a_narrow_uplink_is_spared_for_sound(page: Page) -> None:
         [100, True, False],
     ]
     assert narrow == changes
-    passing = await call(page, "/sdk/uplink.js", body, [150_000] * 8 + [400_000] * 10)
+    assert await changes_at(300_000, *[100_000] * 100, round_trip=0.1) == [[2, True, False]]
+    passing = await changes_at(*[150_000] * 8, *[400_000] * 10)
     assert passing == [[1, True, False], [12, False, False]]
-    assert await call(page, "/sdk/uplink.js", body, [None, 2_000_000, 90_000, 2_000_000]) == []
+    assert await changes_at(None, 2_000_000, 90_000, 2_000_000) == []
 
 
 async def test_without_an_estimate_only_a_limit_that_shows_counts(page: Page) -> None:

@@ -21,7 +21,7 @@ import { THIN_SOUND_RATE, contentHintFor, degradationFor, encodingsFor, isMusic,
 import { SendingLayers, sizeOf } from './sending-layers.js';
 import { Serial } from './serial.js';
 import { withStereo } from './stereo.js';
-import { CarriedRate, Uplink, outgoingBitrate } from './uplink.js';
+import { CarriedRate, Uplink, outgoing } from './uplink.js';
 
 /** The interval for checking a video's size: no event reports a change. */
 const SIZE_MS = 1_000;
@@ -427,7 +427,8 @@ export class PublishPeer extends Emitter {
     const now = performance.now();
     const carried = this.#carried.take(report, now);
     const wanted = [...this.#layers.values()].reduce((sum, { wantedRate }) => sum + wantedRate, 0);
-    if (!this.#uplink.take(outgoingBitrate(report) ?? carried, now, wanted)) return;
+    const path = outgoing(report);
+    if (!this.#uplink.take(path.availableOutgoingBitrate ?? carried, now, wanted, path.currentRoundTripTime)) return;
     await this.#serial.run(async () => {
       await this.#fitSound();
       const camera = this.#transceivers.get('camera');

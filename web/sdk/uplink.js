@@ -2,8 +2,8 @@
  * Measures for a narrow uplink, from the browser's estimate of its bit rate, read once a second.
  *
  * On a narrow uplink, a screen has one layer. On a thin uplink, sound is sent at a lower rate and without RED. If the uplink
- * carries hardly more than sound, the camera is paused: video would take the bit rate that sound needs, and delay sound in
- * the queue. While the camera is paused, the estimate cannot rise, so the camera is tried again after an interval that
+ * carries hardly more than sound, and the queue is full, the camera is paused: video would take the bit rate that sound
+ * needs, and delay sound. While the camera is paused, the estimate cannot rise, so the camera is tried again after an interval that
  * doubles each time.
  */
 const READINGS = 5;
@@ -14,6 +14,7 @@ const NARROW = 1_000_000;
 const WIDE = 1_500_000;
 const NARROW_READINGS = 5; // other layers take keyframes, so not for a dip
 const REST = 130_000;
+const QUEUED = 0.2; // s of a round trip: the queue is full, or the server too far away to tell
 /** A loss from which on a browser without an estimate sends more than its uplink carries. */
 const MUCH_LOST = 0.2;
 const REST_READINGS = 5; // sound should not wait longer; what only late feedback has lowered has risen by then
@@ -33,20 +34,24 @@ export class Uplink {
   #changedAt = -Infinity;
   /** The number of newest readings that a lack of media has not kept low. */
   #telling = 0;
+  /** The number of newest readings that show no room for a camera. */
+  #full = 0;
 
   /**
    * @param {number|undefined} bitrate the estimate, in bit/s, undefined if nothing speaks of a limit @param {number} at ms
    * @param {number} wanted what videos would send if there were room, in bit/s
+   * @param {number} roundTrip the last that was measured, in s
    * @returns {boolean} true if a measure changes
    */
-  take(bitrate, at, wanted = 0) {
+  take(bitrate, at, wanted = 0, roundTrip = Infinity) {
     if (bitrate !== undefined || !this.cameraRests) this.#readings = [...this.#readings, bitrate ?? Infinity].slice(-READINGS);
     const { isNarrow, isThin, cameraRests } = this;
     this.#telling = wanted > NARROW ? this.#telling + 1 : 0;
     this.isNarrow = this.isNarrow ? !this.#isAbove(WIDE) : this.#telling >= NARROW_READINGS && this.#isBelow(NARROW, NARROW_READINGS);
     this.isThin = this.isThin ? !this.#isAbove(AMPLE) : this.#isBelow(THIN, THIN_READINGS);
+    this.#full = (bitrate ?? Infinity) < REST && roundTrip > QUEUED ? this.#full + 1 : 0;
     if (this.cameraRests && at - this.#changedAt >= this.#restMs) this.#wake(at);
-    else if (!this.cameraRests && this.#isBelow(REST, REST_READINGS)) this.#rest(at);
+    else if (!this.cameraRests && this.#full >= REST_READINGS) this.#rest(at);
     return isNarrow !== this.isNarrow || isThin !== this.isThin || cameraRests !== this.cameraRests;
   }
 
@@ -72,15 +77,15 @@ export class Uplink {
     this.cameraRests = false;
     this.#changedAt = at;
     this.#readings = [];
+    this.#full = 0;
   }
 }
 
-/** @param {RTCStatsReport} report @returns {number|undefined} the estimate in bit/s, if the browser gives one */
-export function outgoingBitrate(report) {
-  /** @type {number|undefined} */
-  let found;
+/** @param {RTCStatsReport} report @returns {{availableOutgoingBitrate?: number, currentRoundTripTime?: number}} of the path in use, if the browser gives an estimate */
+export function outgoing(report) {
+  let found = {};
   report.forEach((entry) => {
-    if (entry.type === 'candidate-pair' && entry.nominated && entry.availableOutgoingBitrate) found = entry.availableOutgoingBitrate;
+    if (entry.type === 'candidate-pair' && entry.nominated && entry.availableOutgoingBitrate) found = entry;
   });
   return found;
 }

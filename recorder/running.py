@@ -135,14 +135,14 @@ class Follower:
 
 def _captured(segments: Sequence[_Segment], timeline: Timeline, now_ms: int) -> int:
     """Return the time until which a track is known, in ms of the recording."""
-    last = segments[-1]
-    if last.ended:
-        return now_ms
-    if not last.is_open:
-        return _end(last, timeline)
-    if _rests(last):
+    still_open = [segment for segment in segments if segment.is_open and not segment.ended]
+    growing = [segment for segment in still_open if not _rests(segment)]
+    if growing:  # two, while the publisher changes layers
+        return min(_start(segment, timeline) for segment in growing)
+    if still_open:
         return now_ms - _BEHIND_MS
-    return _start(last, timeline)
+    last = segments[-1]
+    return now_ms if last.ended else _end(last, timeline)
 
 
 def _rests(segment: _Segment) -> bool:

@@ -1,6 +1,7 @@
 """A film begins while its recording is running: the parts made by then are kept if they belong to the finished one."""
 
 import asyncio
+import dataclasses
 import hashlib
 import itertools
 from fractions import Fraction
@@ -22,7 +23,7 @@ from recorder.compose.sounds import GrowingMix
 from recorder.layout import MANIFEST_NAME
 from recorder.manifest import Manifest, ManifestSegment, ManifestTrack, read_info
 from recorder.running import Follower, Running
-from sfu.api.sink_records import RecordingEnded
+from sfu.api.sink_records import RecordingEnded, TrackClosed
 from sfu.formats.codecs import Codec
 from tests.recorder.conftest import Attached
 from tests.recorder.media import SECOND, Stream, video
@@ -220,6 +221,27 @@ async def test_what_the_finished_recording_contradicts_is_not_kept(attached, tmp
 def moved(segment: ManifestSegment, ms: int) -> ManifestSegment:
     assert segment.start_ms is not None
     return msgspec.structs.replace(segment, start_ms=segment.start_ms + ms)
+
+
+async def test_a_layer_that_came_and_went_says_nothing_about_the_other(attached, monkeypatch) -> None:
+    """The segment of the layer that goes on is still being written, so its pictures are not known yet."""
+    monkeypatch.setattr("recorder.running._REST_NS", 600 * SECOND)
+    steady = camera()
+    brief = dataclasses.replace(steady, handle=2, ssrc=99, start=24.5, frames=steady.frames[:30])
+    await attached.sfu.send(begun(opened_at=OPENED_AT), steady.opened(), *by_arrival(steady.records()))
+    await attached.sfu.send(brief.opened(), *brief.records(), TrackClosed(handle=2, reason="replaced"))
+    root = attached.config.recordings_dir
+    follower = Follower(root, "rec1")
+    seen: list[Running] = []
+
+    async def is_written() -> bool:
+        info = read_info(root / "rec1")
+        looked = follower.look(info.started_unix_ms + 2 * SECONDS * 1000) if info is not None else None
+        seen.extend([looked] if looked is not None else [])
+        return looked is not None and any(one.start_ms >= 24_400 for one in looked.manifest.tracks[0].segments)
+
+    await eventually(is_written)
+    assert seen[-1].until_ms < 24_400
 
 
 async def test_what_continues_without_a_keyframe_is_left_to_the_end(attached, tmp_path) -> None:

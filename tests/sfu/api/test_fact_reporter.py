@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from foundation import control_outage
+from foundation.outages import Outages
 from sfu.api.fact_reporter import FactReporter
 from sfu.api.facts import FactAcknowledgement, RoomOpened, decode_batch
 from tests.support.waiting import eventually
@@ -76,7 +78,11 @@ async def test_a_refused_fact_is_given_up_and_the_next_is_heard() -> None:
     assert outcomes == {"refused": 1, "acknowledged": 1}
 
 
-async def test_without_control_the_oldest_facts_go_first(caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_control_the_oldest_facts_go_first(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_outage, "_failing", {})  # other tests leave outages
+    monkeypatch.setattr(control_outage, "_outage", Outages("control does not answer"))
     facts, outcomes = reporter("http://127.0.0.1:1", max_waiting=5)
     told = [facts.report(FACT) for _ in range(8)]
     assert [future.done() and not future.result() for future in told] == [True] * 3 + [False] * 5

@@ -8,7 +8,7 @@ import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,11 +46,15 @@ class CapturedSegment(NamedTuple):
 
 @dataclass(slots=True)
 class _Span:
-    """The time of a stream's segments that follow each other."""
+    """The positions (ns) of the first and the last frame of a segment, or of segments that follow each other."""
 
     stream: StreamId
     start: int
     end: int
+
+    def surrounds(self, other: "_Span") -> bool:
+        """Return True if another stream begins and ends within it."""
+        return self.stream != other.stream and self.start < other.start and other.end < self.end
 
 
 class _Frame(NamedTuple):
@@ -209,7 +213,9 @@ def _all_frames(
     stop: threading.Event,
 ) -> Iterator[_Frame]:
     """Yield a track's frames in the order of its timeline, each once."""
-    ordered = _without_interludes(sorted(segments, key=lambda s: _start(s, timeline)), timeline)
+    ordered = sorted(segments, key=lambda s: _start(s, timeline))
+    if ordered[0].times.head.media == "video":
+        ordered = _without_interludes(ordered, timeline)
     taken: dict[StreamId, int] = {}
     for segment, until in zip(ordered, _ends(ordered, timeline), strict=True):
         times = segment.times
@@ -233,28 +239,28 @@ def _start(segment: CapturedSegment, timeline: Timeline) -> int:
     return timeline.position(segment.times, segment.times.head.timestamp)
 
 
-def _end(segment: CapturedSegment, timeline: Timeline) -> int:
-    return timeline.position(segment.times, segment.times.last_timestamp)
-
-
 def _without_interludes(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[CapturedSegment]:
     """Leave out a layer of a video that came and went while another was captured: the latter's pictures depend on each
     other, so it could not go on afterwards.
     """
-    spans: list[_Span] = []
-    for segment in ordered:
-        stream, start, end = segment.times.stream_id, _start(segment, timeline), _end(segment, timeline)
-        before = next((span for span in reversed(spans) if span.stream == stream), None)
-        if before is not None and start - before.end < _SEAM:
-            before.end = max(before.end, end)
+    placed = [_span(segment, timeline) for segment in ordered]
+    captured: list[_Span] = []
+    for span in placed:
+        before = next((one for one in reversed(captured) if one.stream == span.stream), None)
+        if before is not None and span.start - before.end < _SEAM:
+            before.end = max(before.end, span.end)
         else:
-            spans.append(_Span(stream, start, end))
+            captured.append(replace(span))
+    return [
+        segment
+        for segment, span in zip(ordered, placed, strict=True)
+        if not any(one.surrounds(span) for one in captured)
+    ]
 
-    def is_interlude(segment: CapturedSegment) -> bool:
-        stream, start, end = segment.times.stream_id, _start(segment, timeline), _end(segment, timeline)
-        return any(span.stream != stream and span.start < start and end < span.end for span in spans)
 
-    return [segment for segment in ordered if segment.times.head.media == "audio" or not is_interlude(segment)]
+def _span(segment: CapturedSegment, timeline: Timeline) -> _Span:
+    times = segment.times
+    return _Span(times.stream_id, _start(segment, timeline), timeline.position(times, times.last_timestamp))
 
 
 def _ends(ordered: Sequence[CapturedSegment], timeline: Timeline) -> list[int | None]:

@@ -94,7 +94,7 @@ class Node:
         self.peers: PeerIndex[LiveRoom] = PeerIndex()
         self.sinks = Sinks(context)
         self.transcoding = Transcoding(context, self.peers)
-        self.sink_control = SinkControl(self.sinks, self.rooms, context)
+        self.sink_control = SinkControl(self.sinks, self.rooms)
         self.links: dict[int, CascadeLink] = {}
         self.homes: dict[str, Home] = {}
         self._incoming = Incoming(context, self.peers, self.sinks, self.transcoding)

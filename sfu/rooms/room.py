@@ -151,3 +151,10 @@ class Room:
     def publisher_of(self, uptrack: UpTrack) -> PublishPeer | None:
         participant = self.participants.get(uptrack.participant)
         return participant.publish if participant is not None else None
+
+    def request_keyframe(self, uptrack: UpTrack, stream: IngressStream, now: int) -> None:
+        """Ask the publisher of an uptrack for a keyframe of one of its streams, throttled."""
+        stream.request_keyframe(now)
+        publisher = self.publisher_of(uptrack)
+        if publisher is not None:
+            self.context.touched.add(publisher.peer.number)

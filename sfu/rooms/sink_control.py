@@ -13,7 +13,6 @@ from sfu.api.sink_records import (
     RecorderState,
     RecordingKept,
 )
-from sfu.peers.context import Context
 from sfu.peers.sinks.sinks import Sink, Sinks
 from sfu.peers.sinks.tap import Purpose
 from sfu.rooms.live_room import LiveRoom
@@ -24,10 +23,9 @@ _CAPTION_VERSION = 1
 class SinkControl:
     """Passes sinks' records to the rooms that they concern."""
 
-    def __init__(self, sinks: Sinks, rooms: Mapping[str, LiveRoom], context: Context) -> None:
+    def __init__(self, sinks: Sinks, rooms: Mapping[str, LiveRoom]) -> None:
         self._sinks = sinks
         self._rooms = rooms
-        self._context = context
 
     def handle(self, sink: Sink, record: AnyRecord, now: int) -> None:
         """Take a record from an attached sink; raises ValueError for one that its kind of sink may not send."""
@@ -58,11 +56,9 @@ class SinkControl:
         tap = self._sinks.taps.get(record.handle)
         if tap is None or tap.audience != (sink.purpose, sink.room):
             return
-        tap.stream.request_keyframe(now)
         room = self._rooms.get(tap.opened.room)
-        publisher = room.publisher_of(tap.uptrack) if room is not None else None
-        if publisher is not None:
-            self._context.touched.add(publisher.peer.number)
+        if room is not None:
+            room.request_keyframe(tap.uptrack, tap.stream, now)
 
     def _caption(self, record: CaptionRecord, now: int) -> None:
         room = self._rooms.get(record.room)

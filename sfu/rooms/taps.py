@@ -143,16 +143,10 @@ class RoomTaps:
             return
         if following is None:
             following = self._following[key] = _Following(self._open(key[0], tap.uptrack, stream), now)
-            self._ask_for_keyframe(tap.uptrack, stream, now)
+            self._room.request_keyframe(tap.uptrack, stream, now)
         if tap.uptrack.is_audio or tap.stream not in tap.uptrack.streams or following.is_decodable(now):
             self._shut(tap, _REPLACED, now)
             self._taps[key] = self._following.pop(key).tap
-
-    def _ask_for_keyframe(self, uptrack: UpTrack, stream: IngressStream, now: int) -> None:
-        stream.request_keyframe(now)
-        publisher = self._room.publisher_of(uptrack)
-        if publisher is not None:
-            self._room.context.touched.add(publisher.peer.number)
 
     def _open(self, purpose: Purpose, uptrack: UpTrack, stream: IngressStream) -> Tap:
         tap = Tap(purpose, self._opened(purpose, uptrack, stream), uptrack, stream, self._sinks.replay_budget)

@@ -3,8 +3,8 @@
  *
  * On a narrow uplink, a screen has one layer. On a thin uplink, sound is sent at a lower rate and without RED. If the uplink
  * carries hardly more than sound, and the queue is full, the camera is paused: video would take the bit rate that sound
- * needs, and delay sound. While the camera is paused, the estimate cannot rise, so the camera is tried again after an interval that
- * doubles each time.
+ * needs, and delay sound. While the camera is paused, the estimate cannot rise, so the camera is tried again after an
+ * interval that doubles each time.
  */
 const READINGS = 5;
 const THIN_READINGS = 2; // less sound is hardly heard, and quickly undone
@@ -81,7 +81,10 @@ export class Uplink {
   }
 }
 
-/** @param {RTCStatsReport} report @returns {{availableOutgoingBitrate?: number, currentRoundTripTime?: number}} of the path in use, if the browser gives an estimate */
+/**
+ * @param {RTCStatsReport} report
+ * @returns {{availableOutgoingBitrate?: number, currentRoundTripTime?: number}} of the path in use, {} without an estimate
+ */
 export function outgoing(report) {
   let found = {};
   report.forEach((entry) => {

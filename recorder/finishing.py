@@ -31,6 +31,8 @@ _OVERLAP = 200_000_000
 """The overlap of two streams of sound above which the later stream wins; a smaller one is clock error."""
 _SEAM = 500_000_000
 """The most between two segments of a stream that was captured without a break."""
+_PATIENCE = 10_000_000_000
+"""The most that is left out of a video whose earlier pictures are missing, as in recorder/segment_policy.py."""
 
 
 class Stopped(Exception):
@@ -224,6 +226,9 @@ def _all_frames(
             problems.append(f"{segment.media.name} is missing")
             continue
         behind = taken.get(times.stream_id, -1)
+        # The segment before may have been lost with a disk, and cannot be missed if its journal was, too.
+        decodable = not times.head.continues or times.head.first_ext_seq <= behind + 1
+        start = _start(segment, timeline)
         for data, timestamp, last_ext_seq, keyframe in _read_frames(
             segment, media, behind, problems, files=cache.files
         ):
@@ -231,7 +236,8 @@ def _all_frames(
                 raise Stopped
             taken[times.stream_id] = last_ext_seq
             position = timeline.position(times, timestamp)
-            if until is None or position < until:
+            decodable = decodable or keyframe or position - start >= _PATIENCE
+            if decodable and (until is None or position < until):
                 yield _Frame(data, position, keyframe, segment, media)
 
 

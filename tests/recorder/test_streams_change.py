@@ -163,6 +163,25 @@ async def test_segments_are_cut_at_keyframes_and_reported(attached):
     assert attached.sfu.asked_for_keyframes() == []
 
 
+@pytest.mark.parametrize("gop, numbered", [(60, [*range(60, 120)]), (1000, [])])
+async def test_pictures_after_a_lost_segment_wait_for_a_keyframe(attached, gop, numbered):
+    """A sender that stood still for long begins a segment at any picture; then a disk loses the segment before."""
+    stream = camera(count=120, gop=gop)
+    records = [
+        r if r.arrival < OPENED_AT + 4 * SECOND // 3 else r._replace(arrival=r.arrival + 11 * SECOND)
+        for r in stream.records()
+    ]
+    await attached.sfu.send(begun(opened_at=OPENED_AT), stream.opened(), *records)
+    await attached.sfu.until(lambda: attached.sfu.durable.get(("cam", 11), 0) == max(stream.arrivals))
+    first, second = sorted((attached.config.recordings_dir / "rec1" / "cam").glob("*.webm"))
+    for path in (first, first.with_suffix(".jnl")):
+        path.unlink()
+    assert second.exists()
+    await attached.sfu.send(ENDED)
+    (track,) = (await attached.manifest()).tracks
+    assert [number for file in numbers(attached, *track.files) for number in file] == numbered
+
+
 async def test_mutes_are_in_the_manifest(attached):
     stream = camera(count=150)
     cut = [r for r in stream.records() if r.arrival < OPENED_AT + 2 * SECOND]

@@ -18,14 +18,14 @@ from foundation.setting_groups import GROUPS, REMOVED, Setting
 from foundation.settings import Settings, SettingsError, resolve
 from foundation.worker_count import WorkerCount
 from parley.admin_flags import add_admin_flags
-from parley.nginx_config_command import add_nginx_flags
-from parley.nodes_command import add_nodes_flags
 from parley.operator_flags import (
     add_backup_flags,
     add_bundle_flags,
     add_doctor_flags,
     add_inspect_flags,
     add_install_flags,
+    add_nginx_flags,
+    add_nodes_flags,
     add_restore_flags,
     add_upgrade_flags,
 )

@@ -25,18 +25,6 @@ class Refused(RuntimeError):
     """Control refused; the message says why."""
 
 
-def add_nodes_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Add the acts of `parley nodes`."""
-    acts = parser.add_subparsers(title="acts", required=True, metavar="ACT", dest="act")
-    acts.add_parser("list", help="show every node, its load and its region", parents=[common])
-    drain = acts.add_parser("drain", help="stop placing rooms on a node", parents=[common])
-    drain.add_argument("name", metavar="NODE")
-    meaning = "seconds before the remaining rooms move to other nodes; unset: they stay until they end"
-    drain.add_argument("--grace", type=float, metavar="SECONDS", help=meaning)
-    undrain = acts.add_parser("undrain", help="place rooms on a node again", parents=[common])
-    undrain.add_argument("name", metavar="NODE")
-
-
 def main(settings: Settings, chosen: argparse.Namespace) -> int:
     """Run an act; return the exit code. Raises SettingsError without the node secret."""
     settings = running_ports.follow(with_secrets(settings))

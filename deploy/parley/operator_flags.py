@@ -63,3 +63,61 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def add_nginx_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb; without flags, the servers behind the gateway come from the settings."""
+    group = parser.add_argument_group("gateway")
+    group.add_argument("--out", metavar="FILE", help="output file (0600); unset: standard output")
+    group.add_argument("--nginx", metavar="PATH", default="nginx", help="nginx program that will read the file")
+    group.add_argument("--nginx-version", metavar="VERSION", help="version of nginx, if it cannot be run here")
+    group.add_argument("--with-http3", action="store_true", help="the given version has the HTTP/3 module")
+    group.add_argument("--listen-http", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of plain HTTP")
+    group.add_argument("--listen-https", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of HTTPS")
+    group.add_argument("--https-port-outside", metavar="PORT", type=int, default=443, help="public port of HTTPS")
+    group.add_argument("--no-redirect", action="store_true", help="serve plain HTTP to everybody")
+    group.add_argument("--certificate", metavar="FILE", type=Path, help="PEM chain")
+    group.add_argument(
+        "--tls", metavar="DIRECTORY", type=Path, help="directory for a self-signed certificate, if none is given"
+    )
+    group.add_argument("--private-key", metavar="FILE", type=Path, help="PEM key")
+    group.add_argument("--control", metavar="ADDRESS", action="append", help="HOST:PORT of control; may be repeated")
+    group.add_argument("--internal", metavar="ADDRESS", help="HOST:PORT of control's internal listener")
+    group.add_argument("--ai", metavar="ADDRESS", action="append", default=[], help="HOST:PORT of an inference node")
+    group.add_argument(
+        "--listen-ai",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="HOST:PORT for control's inference_url",
+    )
+    group.add_argument("--resolver", metavar="ADDRESS", default="", help="DNS server, if sfu nodes have host names")
+    group.add_argument(
+        "--proxy", metavar="NETWORK", action="append", default=[], help="network of a proxy before this gateway"
+    )
+    group.add_argument(
+        "--state",
+        metavar="DIRECTORY",
+        type=Path,
+        default=Path("/var/lib/nginx"),
+        help="directory that nginx can write (default: %(default)s)",
+    )
+    group.add_argument(
+        "--pid",
+        metavar="FILE",
+        type=Path,
+        default=Path("/run/nginx.pid"),
+        help="pid file of nginx (default: %(default)s, as distributions' units expect)",
+    )
+
+
+def add_nodes_flags(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Add the acts of `parley nodes`."""
+    acts = parser.add_subparsers(title="acts", required=True, metavar="ACT", dest="act")
+    acts.add_parser("list", help="show every node, its load and its region", parents=[common])
+    drain = acts.add_parser("drain", help="stop placing rooms on a node", parents=[common])
+    drain.add_argument("name", metavar="NODE")
+    meaning = "seconds before the remaining rooms move to other nodes; unset: they stay until they end"
+    drain.add_argument("--grace", type=float, metavar="SECONDS", help=meaning)
+    undrain = acts.add_parser("undrain", help="place rooms on a node again", parents=[common])
+    undrain.add_argument("name", metavar="NODE")

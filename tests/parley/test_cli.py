@@ -79,3 +79,9 @@ def test_every_verb_has_a_module(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"up", "sfu", "nginx-config", "models"} <= set(verbs)
     for verb in verbs:
         assert importlib.util.find_spec(f"parley.{verb.replace('-', '_')}_command"), verb
+
+
+def test_the_command_itself_loads_no_part() -> None:
+    """It reads its flags at once, and a part loads no code of others."""
+    code = "import sys, parley.cli; print(*sorted({'aiohttp', 'jinja2', 'quart', 'av'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

@@ -110,7 +110,9 @@ async def test_nothing_stands_in_the_way_of_anybody(
                 assert untranslated is None, (name, untranslated)
                 for theme in THEMES:
                     await wear(view, theme)
-                    found += [f"{name}, {theme}, {locale}: {one}" for one in await view.evaluate(AXE, RULES[theme])]
+                    if theme == THEMES[0] or locale == next(iter(LANGUAGES)):  # colours are the same in every language
+                        violations = await view.evaluate(AXE, RULES[theme])
+                        found += [f"{name}, {theme}, {locale}: {one}" for one in violations]
                     changed += await references.compare(view, name, theme, LANGUAGES[locale])
                     await picture(view, f"{name}-{theme}-{LANGUAGES[locale]}")
     assert not found + changed, "\n".join(found + changed)

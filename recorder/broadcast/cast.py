@@ -87,8 +87,7 @@ class Cast:
         for track in self._tracks.values():
             was_shown, track.is_shown = track.is_shown, self._can_show(track.opened)
             if isinstance(track.media, VideoTrack) and track.is_shown != was_shown:
-                track.media.wants_keyframe = track.is_shown
-                track.media.clear()
+                track.media.restart()
 
     def tick(self, now: int) -> list[KeyframeWanted]:
         """Give up waiting for overdue packets; return the keyframes to request."""
@@ -98,7 +97,7 @@ class Cast:
             track = stream.track
             wants = (
                 isinstance(track.media, VideoTrack)
-                and track.media.wants_keyframe
+                and track.media.wants_keyframe(handle)
                 and track.is_shown
                 and not track.muted
             )
@@ -190,11 +189,11 @@ class Cast:
         for result in results:
             if isinstance(result, Loss):
                 if result.keyframe_needed and isinstance(media, VideoTrack):
-                    media.wants_keyframe = True
+                    media.want_keyframe(handle)
                 continue
             us = (stream.clock.frame(result.timestamp, result.arrival) - self._zero) // 1000
             if isinstance(media, VideoTrack):
-                media.frame(handle, stream.codec, us, result)
+                media.frame(handle, us, result)
             else:
                 media.frame(stream.codec, stream.track.opened.channels, us * RATE // 1_000_000, result.data)
 
@@ -210,7 +209,7 @@ class Cast:
             self._tracks[opened.track] = track
         track.handles.add(opened.handle)
         if isinstance(track.media, VideoTrack):
-            track.media.wants_keyframe = True
+            track.media.open_stream(opened.handle, codec)
         self._mute(track, muted=opened.muted)
         sender = self._senders.setdefault(opened.participant, Offset())
         assembler = FrameAssembler(codec, max_wait=_MAX_WAIT, fmtp=opened.fmtp)
@@ -223,6 +222,8 @@ class Cast:
             return
         track = stream.track
         track.handles.discard(closed.handle)
+        if isinstance(track.media, VideoTrack):
+            track.media.end_stream(closed.handle)
         if track.handles or closed.reason == "replaced":
             return
         self._tracks.pop(track.opened.track, None)

@@ -61,12 +61,13 @@ def opened(handle: int, *, muted: bool = False) -> TrackOpened:
     )  # fmt: skip
 
 
-def packets(handle: int) -> list[PacketRecord]:
-    """Ten whole VP8 pictures, one each 100 ms."""
+def packets(handle: int, first: int = 0) -> list[PacketRecord]:
+    """Ten whole VP8 pictures, one each 100 ms, from the `first` of these times on."""
     found = []
     for number, (data, _) in enumerate(encode(Codec.VP8)[:10]):
-        header = bytes((0x80, 0xE0)) + number.to_bytes(2, "big") + (number * 9000).to_bytes(4, "big") + bytes(4)
-        found.append(PacketRecord(handle, number, number * 100 * MS, header + b"\x10" + data))
+        at = number + first
+        header = bytes((0x80, 0xE0)) + number.to_bytes(2, "big") + (at * 9000).to_bytes(4, "big") + bytes(4)
+        found.append(PacketRecord(handle, number, at * 100 * MS, header + b"\x10" + data))
     return found
 
 
@@ -92,6 +93,58 @@ def test_a_camera_is_shown_until_it_is_off_and_gone_with_its_consent() -> None:
     assert (ann.track, ann.note) == (None, CAMERA_OFF)
     cast.take(TrackClosed(handle=1, reason="consent"))
     assert cast.moment(700_000, "", FilmOptions()).people == ()
+
+
+def missing(cast: Cast, last: int) -> list[int]:
+    """Return the times, in steps of 100 ms up to `last`, at which the picture is old."""
+
+    def is_fresh(us: int) -> bool:
+        image = cast.image("cam", us)
+        return image is not None and us - image.us < 150_000
+
+    found = []
+    for step in range(last + 1):
+        end = time.monotonic() + 5
+        while not is_fresh(step * 100_000) and time.monotonic() < end:
+            time.sleep(0.01)
+        if not is_fresh(step * 100_000):
+            found.append(step)
+    return found
+
+
+def test_another_layer_replaces_the_present_one_without_a_gap() -> None:
+    """It is opened beside it, has its first keyframe later, and the present one loses a packet in between."""
+    cast = Cast(0)
+    cast.take(opened(1))
+    present, other = packets(1), packets(2, first=6)
+    for packet in present[:3]:
+        cast.take(packet)
+    cast.take(opened(2))
+    for packet in present[3:6]:
+        cast.take(packet)
+    for packet in (present[6], other[0], present[8], other[1], other[2]):
+        cast.take(packet)
+    cast.tick(SECOND)
+    cast.take(TrackClosed(handle=1, reason="replaced"))
+    for packet in other[3:]:
+        cast.take(packet)
+    assert cast.tick(2 * SECOND) == []
+    assert missing(cast, 15) == []
+
+
+def test_a_layer_that_comes_and_goes_beside_another_leaves_no_gap() -> None:
+    cast = Cast(0)
+    cast.take(opened(1))
+    present, other = packets(1)[:6], packets(2, first=1)
+    cast.take(present[0])
+    cast.take(opened(2))
+    for packet in (present[1], other[0], present[2], other[1]):
+        cast.take(packet)
+    cast.take(TrackClosed(handle=2, reason="replaced"))
+    for packet in present[3:]:
+        cast.take(packet)
+    assert cast.tick(2 * SECOND) == []
+    assert missing(cast, 5) == []
 
 
 def test_only_tracks_that_a_view_shows_are_decoded() -> None:

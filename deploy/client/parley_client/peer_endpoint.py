@@ -50,6 +50,12 @@ class PeerEndpoint(asyncio.DatagramProtocol):
         except TimeoutError as error:
             raise PeerFailed(f"not connected within {CONNECT_SECONDS:.0f} s") from error
 
+    async def failure(self) -> None:
+        """Return once the server has closed the peer, or has not answered for the 30 s of RFC 7675."""
+        while not self.peer.failed:
+            self._changed.clear()
+            await self._changed.wait()
+
     def send(self, packet: bytes) -> bool:
         """Protect and send an RTP or RTCP packet; False while not connected."""
         protected = self.peer.protect(packet)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import ssl
 import time
@@ -20,7 +21,7 @@ from parley_client.client_peer import ClientPeer, Received
 from parley_client.descriptions import publish_offer, remote_side, subscribe_answer
 from parley_client.encryption import ENCRYPTED_CODECS, Encryption
 from parley_client.feed import Feed, opened
-from parley_client.peer_endpoint import PeerEndpoint
+from parley_client.peer_endpoint import PeerEndpoint, PeerFailed
 from parley_client.publishing import Publication, TransportSequence
 from parley_client.subscribing import ReceivedStream, SubscribePeerReceiver
 from sfu.api import signaling, signaling_values
@@ -33,7 +34,11 @@ from sfu.formats.rtcp import parse as parse_rtcp
 from sfu.formats.sdp import parse as parse_sdp
 from sfu.frames.assembler import Frame
 from sfu.machines.dtls.certificate import generate_certificate
+from sfu.machines.ice.lite import Address
+from sfu.machines.negotiation.agreement import RemoteTransport
 from sfu.peers.data_channels import DataItem, Sent
+
+_log = logging.getLogger(__name__)
 
 _FEEDBACK_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
@@ -315,6 +320,7 @@ class Room:
             description = parse_sdp(answer.sdp)
             self._publish = PeerEndpoint(peer, self._on_publish_packet)
             await self._publish.open(*remote_side(description, urlsplit(self._url).hostname or ""))
+            self._spawn(self._leave_after(self._publish))
 
     async def _answer(self) -> signaling.Answer:
         await self.until(lambda: bool(self._answers))
@@ -367,7 +373,25 @@ class Room:
             if self._data:
                 peer.open_data()
             self._subscribe = PeerEndpoint(peer, self._on_subscribe_packet, self._on_data)
-            self._spawn(self._subscribe.open(*remote_side(description, urlsplit(self._url).hostname or "")))
+            self._spawn(self._receive(self._subscribe, *remote_side(description, urlsplit(self._url).hostname or "")))
+
+    async def _receive(self, endpoint: PeerEndpoint, remote: RemoteTransport, candidates: list[Address]) -> None:
+        try:
+            await endpoint.open(remote, candidates)
+        except PeerFailed as error:
+            await self._leave(f"no media can be received: {error}")
+        else:
+            await self._leave_after(endpoint)
+
+    async def _leave_after(self, endpoint: PeerEndpoint) -> None:
+        """Leave once a connection for media has failed: who joins again gets new ones."""
+        await endpoint.failure()
+        await self._leave("the connection for media was lost")
+
+    async def _leave(self, reason: str) -> None:
+        assert self._socket is not None
+        _log.warning("leaving the room: %s", reason)
+        await self._socket.close(reason=reason)
 
     def _send_media(self, packet: bytes) -> bool:
         return self._publish is not None and self._publish.send(packet)

@@ -21,7 +21,7 @@ from typing import Any
 
 from parley import certificate
 from parley.certificate import ServerCertificate
-from parley.network import allocate_port
+from tests.support.ports import free_ports
 from tests.support.waiting import until_up
 
 
@@ -46,8 +46,9 @@ def running_etcd(
     `prefix` is the argv that enters a namespace; `port` is then required.
     """
     directory = Path(tempfile.mkdtemp(prefix="etcd-"))
-    url = f"{'http' if tls is None else 'https'}://{host}:{port or allocate_port(host)}"
-    peer = f"http://127.0.0.1:{allocate_port('127.0.0.1')}"
+    clients, peers = free_ports(2)
+    url = f"{'http' if tls is None else 'https'}://{host}:{port or clients}"
+    peer = f"http://127.0.0.1:{peers}"
     command = [
         *prefix,
         *("etcd", "--name", "one", "--data-dir", str(directory / "data"), "--unsafe-no-fsync"),
@@ -75,13 +76,13 @@ def running_etcd(
 def etcd_members(count: int) -> Iterator[list[RunningEtcd]]:
     """Run a cluster of several members."""
     directory = Path(tempfile.mkdtemp(prefix="etcd-"))
-    peers = [f"http://127.0.0.1:{allocate_port('127.0.0.1')}" for _ in range(count)]
+    urls = [f"http://127.0.0.1:{port}" for port in free_ports(2 * count)]
+    peers = urls[count:]
     cluster = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
     members = []
     with (directory / "log").open("wb") as log:
         try:
-            for number, peer in enumerate(peers):
-                url = f"http://127.0.0.1:{allocate_port('127.0.0.1')}"
+            for number, (url, peer) in enumerate(zip(urls, peers, strict=False)):
                 command = [
                     *("etcd", "--name", f"m{number}", "--data-dir", str(directory / f"m{number}")),
                     *("--listen-client-urls", url, "--advertise-client-urls", url, "--log-level", "warn"),

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from parley import certificate, nginx_config
-from parley.network import allocate_port
 from parley.nginx_config import Gateway, PartFiles
+from tests.support.ports import free_ports
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import accepts, until_up
 
@@ -51,8 +51,9 @@ def running_gateway(
 
     With `parts`, the parts and nginx use mutual TLS with each other.
     """
-    ports = {name: allocate_port() for name in ("internal", "sfu_http", "recorder", "inference", "ingress", "phone")}
-    http, https = http or allocate_port(), https or allocate_port()
+    chosen_http, chosen_https, *rest = free_ports(8)
+    http, https = http or chosen_http, https or chosen_https
+    ports = dict(zip(("internal", "sfu_http", "recorder", "inference", "ingress", "phone"), rest, strict=True))
     behind = {f"{name}_port": str(port) for name, port in ports.items()} | {
         "node_secret": NODE_SECRET,
         "trusted_proxies": "127.0.0.1",

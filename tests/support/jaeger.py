@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from parley.network import allocate_port
+from tests.support.ports import free_ports
 from tests.support.real_programs import found
 from tests.support.waiting import accepts, until_up
 
@@ -41,7 +41,7 @@ def running_jaeger() -> Iterator[Jaeger]:
     """Run Jaeger until the end."""
     program = found("jaeger")
     assert program is not None, "run `make real` first"
-    ports = {name: allocate_port() for name in ("grpc", "http", "query", "query_grpc", "health", "own")}
+    ports = dict(zip(("grpc", "http", "query", "query_grpc", "health", "own"), free_ports(6), strict=True))
     with tempfile.TemporaryDirectory(prefix="jaeger-") as name:
         directory = Path(name)
         config = yaml.safe_load(_DEPLOYED.read_text())

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from objects.s3_config import S3Config
+from tests.support.ports import free_ports
 from tests.support.real_programs import found
 from tests.support.waiting import until_up
 
@@ -78,7 +78,7 @@ def _versitygw(directory: Path, access: str, secret: str) -> S3Server:
     """A gateway to a directory, built by `make real`."""
     program = found("versitygw")
     assert program is not None, "run `make real` first"
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     for name in ("data", "accounts"):
         (directory / name).mkdir()
     config = S3Config(endpoint=f"http://127.0.0.1:{port}", bucket="parley", access_key=access, secret_key=secret)
@@ -88,7 +88,7 @@ def _versitygw(directory: Path, access: str, secret: str) -> S3Server:
 
 
 def _seaweedfs(directory: Path, access: str, secret: str) -> S3Server:
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     identity = {
         "name": "tests",
         "credentials": [{"accessKey": access, "secretKey": secret}],
@@ -113,17 +113,3 @@ def _seaweedfs(directory: Path, access: str, secret: str) -> S3Server:
             *(f"-{name}={port}" for name, port in ports.items()),
         ],
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return free ports below the range of ephemeral ports, so that no connection takes one by chance."""
-    with contextlib.ExitStack() as stack:
-        ports: list[int] = []
-        while len(ports) < count:
-            sock = stack.enter_context(socket.socket())
-            try:
-                sock.bind(("127.0.0.1", 12_000 + secrets.randbelow(18_000)))
-            except OSError:
-                continue
-            ports.append(sock.getsockname()[1])
-        return ports

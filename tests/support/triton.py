@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.support.ports import free_ports
 from tests.support.waiting import until_up
 
 PACKAGE = "nvidia-pytriton==0.7.0"
@@ -45,14 +45,6 @@ def environment() -> Path:
             subprocess.run([*pip, numpy, "onnxruntime"], check=True)
             (path / "complete").touch()
     return path
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _backend(venv: Path, scratch: Path) -> Path:
@@ -93,7 +85,7 @@ def triton_server(repository: Path, scratch: Path, grpc: str | None = None) -> I
     venv = environment()
     binary = next(venv.glob("lib/python3.*/site-packages/pytriton/tritonserver/bin/tritonserver"))
     scratch.mkdir(parents=True, exist_ok=True)
-    http, rpc, metrics = _free_ports(3)
+    http, rpc, metrics = free_ports(3)
     rpc = int(grpc.rpartition(":")[2]) if grpc else rpc
     log = scratch / "triton.log"
     command = [

@@ -24,8 +24,11 @@ from sfu.formats.codecs import Codec
 from sfu.frames.assembler import Frame, FrameAssembler, Loss
 
 _MAX_STREAMS = 512
-_MAX_WAIT = 250_000_000
-"""The longest wait for a lost packet (ns), within the delay of the picture."""
+_SOUND_WAIT = 250_000_000
+_PICTURE_WAIT = 450_000_000
+"""The longest wait for a lost packet (ns), within the delay of the broadcast. A repair from far away takes over 200 ms,
+and without it pictures are missing until a keyframe has come as far; the sound of a packet is missing alone.
+"""
 _ASK_AGAIN = 1_000_000_000
 _CAMERA = "camera"
 
@@ -212,7 +215,7 @@ class Cast:
             track.media.open_stream(opened.handle, codec)
         self._mute(track, muted=opened.muted)
         sender = self._senders.setdefault(opened.participant, Offset())
-        assembler = FrameAssembler(codec, max_wait=_MAX_WAIT, fmtp=opened.fmtp)
+        assembler = FrameAssembler(codec, max_wait=_PICTURE_WAIT if video else _SOUND_WAIT, fmtp=opened.fmtp)
         self._streams[opened.handle] = _Stream(track, codec, assembler, LiveClock(opened.clock_rate, sender))
 
     def _close(self, closed: TrackClosed) -> None:

@@ -147,6 +147,18 @@ def test_a_layer_that_comes_and_goes_beside_another_leaves_no_gap() -> None:
     assert missing(cast, 5) == []
 
 
+def test_a_repair_from_far_away_is_waited_for() -> None:
+    cast = Cast(0)
+    cast.take(opened(1))
+    *early, lost, fourth, fifth = packets(1)[:6]
+    for packet in (*early, fourth, fifth):
+        cast.take(packet)
+    cast.tick(750 * MS)
+    cast.take(lost._replace(arrival=780 * MS))
+    assert cast.tick(2 * SECOND) == []
+    assert missing(cast, 5) == []
+
+
 def test_only_tracks_that_a_view_shows_are_decoded() -> None:
     cast = Cast(0)
     cast.take(opened(1))

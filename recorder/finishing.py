@@ -21,6 +21,7 @@ from recorder.journal import ClosedLine, JournalHead, read_journal
 from recorder.manifest import Manifest, ManifestFile, ManifestSegment, ManifestTrack, RecordingInfo
 from recorder.recovery import StreamId
 from recorder.segment_cache import SegmentCache
+from recorder.segment_policy import PATIENCE
 from recorder.timeline import SegmentTimes, Timeline, label, milliseconds, muted_spans, new_frames, segment_times
 from sfu.formats.codecs import Codec
 
@@ -31,8 +32,6 @@ _OVERLAP = 200_000_000
 """The overlap of two streams of sound above which the later stream wins; a smaller one is clock error."""
 _SEAM = 500_000_000
 """The most between two segments of a stream that was captured without a break."""
-_PATIENCE = 10_000_000_000
-"""The most that is left out of a video whose earlier pictures are missing, as in recorder/segment_policy.py."""
 
 
 class Stopped(Exception):
@@ -236,7 +235,7 @@ def _all_frames(
                 raise Stopped
             taken[times.stream_id] = last_ext_seq
             position = timeline.position(times, timestamp)
-            decodable = decodable or keyframe or position - start >= _PATIENCE
+            decodable = decodable or keyframe or position - start >= PATIENCE
             if decodable and (until is None or position < until):
                 yield _Frame(data, position, keyframe, segment, media)
 

@@ -14,7 +14,8 @@ from enum import Enum
 from sfu.frames.assembler import Frame
 
 _ASK_AGAIN = 2_000_000_000
-_PATIENCE = 10_000_000_000
+PATIENCE = 10_000_000_000
+"""The longest time in ns for which pictures are left out because no keyframe comes."""
 _MAX_JUMP_SECONDS = 10
 
 
@@ -91,7 +92,7 @@ class SegmentPolicy:
     def _waited_in_vain(self, frame: Frame) -> bool:
         if self._dropped_since is None:
             self._dropped_since = frame.arrival
-        return self._had_keyframe and frame.arrival - self._dropped_since >= _PATIENCE
+        return self._had_keyframe and frame.arrival - self._dropped_since >= PATIENCE
 
     def want_keyframe(self) -> None:
         """Wait for a keyframe, because frames are missing."""

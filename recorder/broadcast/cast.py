@@ -192,7 +192,7 @@ class Cast:
         for result in results:
             if isinstance(result, Loss):
                 if result.keyframe_needed and isinstance(media, VideoTrack):
-                    media.want_keyframe(handle)
+                    media.await_keyframe(handle)
                 continue
             us = (stream.clock.frame(result.timestamp, result.arrival) - self._zero) // 1000
             if isinstance(media, VideoTrack):

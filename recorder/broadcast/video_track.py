@@ -53,10 +53,7 @@ class _Stream:
 
 
 class VideoTrack:
-    """Decodes frames and keeps images until their time. A stream opened later has a higher number.
-
-    Call `close` at the end.
-    """
+    """Decodes frames and keeps images until their time. Call `close` at the end."""
 
     def __init__(self) -> None:
         self._streams: dict[int, _Stream] = {}
@@ -78,7 +75,7 @@ class VideoTrack:
         """Return True if nothing of the stream is decoded until a keyframe arrives."""
         return self._streams[stream].wants_keyframe
 
-    def want_keyframe(self, stream: int) -> None:
+    def await_keyframe(self, stream: int) -> None:
         """Decode nothing of a stream until a keyframe arrives, since frames are missing."""
         self._streams[stream].wants_keyframe = True
 
@@ -98,7 +95,7 @@ class VideoTrack:
             with contextlib.suppress(IndexError):
                 while stream.images[0].us <= us:
                     stream.shown = stream.images.popleft()
-        newest_first = [stream for _, stream in sorted(self._streams.items(), reverse=True)]
+        newest_first = reversed(self._streams.values())
         shown = [(stream.shown, stream.is_open) for stream in newest_first if stream.shown is not None]
         if shown:
             latest = max(image.us for image, _ in shown)

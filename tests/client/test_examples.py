@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +24,7 @@ from sfu.api.sink_client import SinkSocket
 from sfu.api.sink_records import CaptionRecord, SinkHello
 from tests.support.call import become_admin
 from tests.support.chromium import FLAGS, LOOPBACK_FLAG, WHOLE
+from tests.support.ports import free_ports
 from tests.support.server import RunningServer, running_server
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ SCOPES = ["meetings:read", "meetings:write", "admissions:write", "webhooks:write
 @pytest.fixture(scope="module")
 def site_port() -> int:
     """The port of the other site that serves the browser examples."""
-    return free_port()
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ async def offend(host: Host, where: tuple[str, str, str], moderator: str) -> str
 
 
 async def webhooks(host: Host, example: Any, _: Path) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     main = example("webhook_receiver").main
     receiving = asyncio.create_task(
         main(host.server.url, host.key, f"http://127.0.0.1:{port}/", port, kind="meeting.created", wanted=2)
@@ -205,12 +205,6 @@ async def encryption(host: Host, example: Any, _: Path) -> None:
     assert heard >= 25
     assert heard_by_eve  # she receives frames, but cannot decrypt them
     assert len(digits) == 7
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
@@ -345,7 +339,7 @@ async def test_the_node_example_receives_webhooks(host: Host, tmp_path: Path) ->
     (tmp_path / "node_modules" / "@parley").mkdir(parents=True)
     (tmp_path / "node_modules" / "@parley" / "sdk").symlink_to(sdk)
     (tmp_path / "receiver.mjs").write_text((sdk / "examples" / "webhook-receiver.js").read_text())
-    port = free_port()
+    (port,) = free_ports(1)
     arguments = [host.server.url, f"http://127.0.0.1:{port}/", str(port), "meeting.created", "1"]
     node = await asyncio.create_subprocess_exec(
         "node", "receiver.mjs", *arguments, cwd=tmp_path, env=os.environ | {"PARLEY_API_KEY": host.key},

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from foundation import public_http
 from objects.bucket_upload import UploadFailed, repeatedly, upload
 from objects.buckets import MOST_BYTES, AzureContainer, Bucket, GoogleBucket, S3Bucket, signed_put
+from tests.support.ports import free_ports
 from tests.support.real_programs import found
 from tests.support.waiting import until_up
 
@@ -125,19 +126,13 @@ def running(directory: Path, port: int, *command: str, **environment: str) -> It
         process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 async def test_azure_takes_an_object_and_refuses_another_key(tmp_path: Path) -> None:
     from azure.storage.blob import BlobServiceClient
 
     program = found("azurite/node_modules/.bin/azurite-blob")
     if program is None:
         pytest.skip("`make real` gets Azurite")
-    port = free_port()
+    (port,) = free_ports(1)
     options = ("--blobPort", str(port), "--location", str(tmp_path), "--skipApiVersionCheck", "--disableTelemetry")
     command = (str(program), *options)
     with running(tmp_path, port, *command, AZURITE_ACCOUNTS=f"house:{AZURE_KEY}") as url:
@@ -159,7 +154,7 @@ async def test_google_takes_an_object(tmp_path: Path, account: str) -> None:
     program = found("fake-gcs-server")
     if program is None:
         pytest.skip("`make real` gets fake-gcs-server")
-    port = free_port()
+    (port,) = free_ports(1)
     command = (str(program), "-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port))
     address = f"http://127.0.0.1:{port}"
     with running(tmp_path, port, *command, "-external-url", address, "-public-host", f"127.0.0.1:{port}") as url:

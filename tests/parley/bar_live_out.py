@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import os
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -27,6 +26,7 @@ from parley_client import Api
 from tests.parley.clock_camera import RATE
 from tests.support.call import become_admin
 from tests.support.chromium import chromium
+from tests.support.ports import free_ports
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import eventually
 
@@ -87,12 +87,6 @@ class Sink:
         """Return where pictures are missing: the second, and how many."""
         steps = ((at, round((later - at) * RATE) - 1) for at, later in itertools.pairwise(self.times))
         return [(round(at), count) for at, count in steps if count]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def program(name: str, *arguments: str) -> str:
@@ -167,7 +161,8 @@ async def player(url: str, library: Path) -> AsyncIterator[Page]:
 async def test_ten_minutes_without_a_dropped_picture(tmp_path: Path) -> None:
     await asyncio.to_thread(subprocess.run, [*NPM, tmp_path], check=True)
     library = tmp_path / "node_modules" / "hls.js" / "dist" / "hls.min.js"
-    rtmp, srt = f"rtmp://127.0.0.1:{free_port()}/live", f"srt://127.0.0.1:{free_port()}"
+    first, second = free_ports(2)
+    rtmp, srt = f"rtmp://127.0.0.1:{first}/live", f"srt://127.0.0.1:{second}"
     received = f"gst-launch-1.0 -q srtsrc uri='{srt}?mode=listener' passphrase={PASSPHRASE} ! fdsink"
     async with (
         stage(SECONDS + 120) as stand,
@@ -202,7 +197,7 @@ async def test_ten_minutes_without_a_dropped_picture(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 async def test_a_server_that_was_away_gets_the_meeting_again() -> None:
-    rtmp = f"rtmp://127.0.0.1:{free_port()}/live"
+    rtmp = f"rtmp://127.0.0.1:{free_ports(1)[0]}/live"
     async with stage(200) as stand:
         await stand.add(kind="rtmp", name="Stage", url=rtmp, key=KEY)
         async with sink(program("clock_sink", f"{rtmp}/{KEY}")) as before:

@@ -77,12 +77,12 @@ def etcd_members(count: int) -> Iterator[list[RunningEtcd]]:
     """Run a cluster of several members."""
     directory = Path(tempfile.mkdtemp(prefix="etcd-"))
     urls = [f"http://127.0.0.1:{port}" for port in free_ports(2 * count)]
-    peers = urls[count:]
+    urls, peers = urls[:count], urls[count:]
     cluster = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
     members = []
     with (directory / "log").open("wb") as log:
         try:
-            for number, (url, peer) in enumerate(zip(urls, peers, strict=False)):
+            for number, (url, peer) in enumerate(zip(urls, peers, strict=True)):
                 command = [
                     *("etcd", "--name", f"m{number}", "--data-dir", str(directory / f"m{number}")),
                     *("--listen-client-urls", url, "--advertise-client-urls", url, "--log-level", "warn"),

@@ -71,6 +71,11 @@ def packets(handle: int, first: int = 0) -> list[PacketRecord]:
     return found
 
 
+def take(cast: Cast, *records: PacketRecord) -> None:
+    for record in records:
+        cast.take(record)
+
+
 def until_shown(cast: Cast) -> bool:
     end = time.monotonic() + 20
     while cast.image("cam", 500_000) is None and time.monotonic() < end:
@@ -82,8 +87,7 @@ def test_a_camera_is_shown_until_it_is_off_and_gone_with_its_consent() -> None:
     cast = Cast(0)
     cast.take(opened(1))
     assert [wanted.handle for wanted in cast.tick(2 * SECOND)] == [1]
-    for packet in packets(1):
-        cast.take(packet)
+    take(cast, *packets(1))
     assert cast.tick(4 * SECOND) == []
     assert until_shown(cast)
     (ann,) = cast.moment(500_000, "", FilmOptions()).people
@@ -117,17 +121,13 @@ def test_another_layer_replaces_the_present_one_without_a_gap() -> None:
     cast = Cast(0)
     cast.take(opened(1))
     present, other = packets(1), packets(2, first=6)
-    for packet in present[:3]:
-        cast.take(packet)
+    take(cast, *present[:3])
     cast.take(opened(2))
-    for packet in present[3:6]:
-        cast.take(packet)
-    for packet in (present[6], other[0], present[8], other[1], other[2]):
-        cast.take(packet)
+    take(cast, *present[3:6])
+    take(cast, present[6], other[0], present[8], other[1], other[2])
     cast.tick(SECOND)
     cast.take(TrackClosed(handle=1, reason="replaced"))
-    for packet in other[3:]:
-        cast.take(packet)
+    take(cast, *other[3:])
     assert cast.tick(2 * SECOND) == []
     assert missing(cast, 15) == []
 
@@ -138,11 +138,9 @@ def test_a_layer_that_comes_and_goes_beside_another_leaves_no_gap() -> None:
     present, other = packets(1)[:6], packets(2, first=1)
     cast.take(present[0])
     cast.take(opened(2))
-    for packet in (present[1], other[0], present[2], other[1]):
-        cast.take(packet)
+    take(cast, present[1], other[0], present[2], other[1])
     cast.take(TrackClosed(handle=2, reason="replaced"))
-    for packet in present[3:]:
-        cast.take(packet)
+    take(cast, *present[3:])
     assert cast.tick(2 * SECOND) == []
     assert missing(cast, 5) == []
 
@@ -151,8 +149,7 @@ def test_a_repair_from_far_away_is_waited_for() -> None:
     cast = Cast(0)
     cast.take(opened(1))
     *early, lost, fourth, fifth = packets(1)[:6]
-    for packet in (*early, fourth, fifth):
-        cast.take(packet)
+    take(cast, *early, fourth, fifth)
     cast.tick(750 * MS)
     cast.take(lost._replace(arrival=780 * MS))
     assert cast.tick(2 * SECOND) == []
@@ -164,8 +161,7 @@ def test_only_tracks_that_a_view_shows_are_decoded() -> None:
     cast.take(opened(1))
     cast.show((FilmOptions(layout="single", participant="bob"), FilmOptions(tracks=["screen"])))
     assert cast.tick(2 * SECOND) == []
-    for packet in packets(1):
-        cast.take(packet)
+    take(cast, *packets(1))
     assert cast.moment(500_000, "", FilmOptions(participant="bob")).people == ()
     cast.show((FilmOptions(tracks=["cam"]),))
     assert [wanted.handle for wanted in cast.tick(4 * SECOND)] == [1]

@@ -45,6 +45,7 @@ _REPORT_SECONDS = 1.0
 _DATA_SECONDS = 0.01
 _DATA_BUFFERED = 256 * 1024
 _HEARD = 10_000
+_FAREWELL_SECONDS = 5.0  # the server's reason for an end may arrive after the end of the media
 _PING_SECONDS = 5.0  # a server that loses its power or its network closes no connection
 _Entry = TypeVar("_Entry")
 ALL_CODECS = frozenset({Codec.OPUS, Codec.VP8, Codec.VP9, Codec.H264, Codec.AV1})
@@ -384,9 +385,13 @@ class Room:
             await self._leave_after(endpoint)
 
     async def _leave_after(self, endpoint: PeerEndpoint) -> None:
-        """Leave once a connection for media has failed: who joins again gets new ones."""
+        """Leave once a connection for media has failed, unless the server says why: who joins again gets new ones."""
         await endpoint.failure()
-        await self._leave("the connection for media was lost")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await self.over()
+        if self.state.closed is None:
+            await self._leave("the connection for media was lost")
 
     async def _leave(self, reason: str) -> None:
         assert self._socket is not None

@@ -8,6 +8,7 @@ import pytest
 from parley_client import Codec, Room, Source
 from parley_client.room import RoomState, _note
 from sfu.api import signaling
+from sfu.api.desired_state import DesiredState
 from sfu.machines.ice import client as ice_client
 from tests.sfu.server.harness import host
 from tests.support.waiting import eventually
@@ -59,6 +60,15 @@ async def test_a_room_is_left_once_its_media_are_lost(
         await asyncio.wait_for(ann.over(), 30)
         assert "the connection for media was lost" in ann.state.closed
         assert bob.state.closed is None
+
+
+async def test_the_servers_reason_comes_before_the_clients_own(tmp_path: Path) -> None:
+    """A meeting that ends takes the media away first; the client waits for the word that follows."""
+    async with host(tmp_path) as h, Room(h.signaling_url, token=h.control.token("r", "ann")) as ann:
+        await eventually(lambda: ann._subscribe is not None and ann._subscribe.peer.connected, 30)
+        await h.put_desired(DesiredState(room="r", version=1, ended=True))
+        await asyncio.wait_for(ann.over(), 30)
+        assert ann.state.closed == "4001 ended"
 
 
 def test_only_the_newest_messages_are_kept() -> None:

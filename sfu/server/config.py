@@ -10,9 +10,10 @@ from sfu.server.port_share import PortShare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SfuConfig:
-    """Configuration of one sfu node. For a port of 0 the system chooses one; a `tcp_port` of 0 means `udp_port`.
+    """Configuration of one sfu node. For a port of 0 the system chooses one.
 
-    Media uses UDP, or ICE-TCP for clients that cannot use UDP; a `tcp_port` of -1 turns ICE-TCP off.
+    Media uses UDP, or ICE-TCP for clients that cannot use UDP; a `tcp_port` of 0 means the number of `udp_port`, and
+    -1 turns ICE-TCP off.
 
     `node_secret` authenticates the parts to each other in both directions, as does `tls`, if given.
 

@@ -22,6 +22,8 @@ class ExtraListeners:
     def __init__(self, config: SfuConfig, addresses: Sequence[Address]) -> None:
         """Listen for ICE-TCP, or do without if its port defaults to the UDP port's number and is in use. Raises
         OSError.
+
+        If the system chose the UDP port, it chooses the TCP port too.
         """
         self.tcp: TcpListener | None = None
         self.webtransport: WebTransportServer | None = None
@@ -29,12 +31,13 @@ class ExtraListeners:
         self._addresses = addresses
         if config.tcp_port < 0:
             return
+        port = config.tcp_port or (addresses[0][1] if config.udp_port else 0)
         try:
-            self.tcp = TcpListener(addresses, config.tcp_port or None)
+            self.tcp = TcpListener(addresses, port)
         except OSError as error:
             if config.tcp_port:
                 raise
-            _log.warning("no ICE-TCP: TCP port %d cannot be bound (%s); set another", addresses[0][1], error)
+            _log.warning("no ICE-TCP: TCP port %d cannot be bound (%s); set another", port, error)
 
     def candidates(self, public: Sequence[str]) -> tuple[Candidate, ...]:
         """Return the ICE-TCP candidates, with those of `public` addresses first."""

@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 class TcpListener:
     """Listens on TCP beside the node's UDP sockets; `far_ends` maps a path's address to the client behind it."""
 
-    def __init__(self, addresses: Sequence[Address], port: int | None) -> None:
-        """Bind `port` on each of the node's addresses; None takes the number of its UDP port. Raises OSError."""
+    def __init__(self, addresses: Sequence[Address], port: int) -> None:
+        """Bind `port` on each of the node's addresses; for 0 the system chooses one. Raises OSError."""
         self.far_ends: dict[Address, Address] = {}
         self._node = addresses[0]
         self._counters: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class TcpListener:
         self._resting: set[asyncio.TimerHandle] = set()
         self._sockets: list[socket.socket] = []
         try:
-            self._bind(addresses, addresses[0][1] if port is None else port)
+            self._bind(addresses, port)
         except OSError:
             self._close_sockets()
             raise

@@ -241,7 +241,7 @@ window.examples = async (where, meetings) => {
   };
   const packets = async () => {
     const {run} = await load('call-statistics');
-    return (await run({...at('tone'), readings: 3, seconds: 0.5})).at(-1).packetsIn;
+    return (await run({...at('tone'), readings: 10, seconds: 0.5})).at(-1).packetsIn;
   };
   const react = async () => {
     const {run} = await load('react-meeting');

@@ -17,6 +17,7 @@ from sfu.formats.sdp import parse
 from sfu.formats.tcp_framing import Deframer, frame
 from sfu.server.tcp_listener import MAX_PATHS_PER_HOST
 from tests.sfu.server.harness import Client, Host, client, host
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 
@@ -48,8 +49,9 @@ async def closed(reader: asyncio.StreamReader) -> bool:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_a_check_over_tcp_is_answered_with_the_clients_own_address(tmp_path: Path, address: str) -> None:
-    async with host(tmp_path, addresses=(address,)) as h, offered(h) as (_, offer):
-        assert tcp_address(offer) == (address, h.server.udp_port)
+    (port,) = free_ports(1)
+    async with host(tmp_path, addresses=(address,), udp_port=port) as h, offered(h) as (_, offer):
+        assert tcp_address(offer) == (address, port)
         reader, writer = await asyncio.open_connection(*tcp_address(offer))
         writer.write(frame(check(offer)))
         async with asyncio.timeout(30):

@@ -387,10 +387,10 @@ class Room:
     async def _leave_after(self, endpoint: PeerEndpoint) -> None:
         """Leave once a connection for media has failed, unless the server says why: who joins again gets new ones."""
         await endpoint.failure()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 await self.over()
-        if self.state.closed is None:
+        except TimeoutError:
             await self._leave("the connection for media was lost")
 
     async def _leave(self, reason: str) -> None:

@@ -143,14 +143,15 @@ async def refused_in(server: RunningServer) -> Refused:
                 joined[name] = await guest.join(meeting, name)
 
         async def offered() -> bool:
-            return bool((await api.request("GET", "/ai/analysis"))["emotion"])
+            captions = (await api.request("GET", "/ai/health"))["captions"]
+            return bool(captions and (await api.request("GET", "/ai/analysis"))["emotion"])
 
         async def finished() -> list[Any]:
             found = await api.recordings(meeting)
             listed = found["recordings"] if isinstance(found, dict) else found
             return [one for one in listed if one["state"] in {"ready", "partial"}]
 
-        await eventually(offered, 120)  # inference has heard of the administrator's word
+        await eventually(offered, 120)  # the models are loaded, and inference has heard of the administrator's word
         call = await held(api, meeting, joined)
         await eventually(finished, 120)
         return call

@@ -5,6 +5,7 @@ and listed at the end ("RERUN"). Tests of formats, state machines, frames and en
 """
 
 import functools
+import gc
 import os
 import signal
 import zlib
@@ -49,6 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not _is_clockless(item.path):
             item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests stay to the end: no search for garbage need pass them again and again
 
 
 @functools.cache

@@ -255,18 +255,21 @@ window.examples = async (where, meetings) => {
     return shows();
   };
   const bot = load('tone-bot').then(({run}) => run({...at('react'), signal}));
-  const done = Promise.all([
-    react(),
-    load('recorder-bot').then(({run}) => run({...at('tone'), seconds: 1})).then(({size}) => size),
-    packets(),
-    load('recorder-bot').then(({run}) => run({...at('whip'), seconds: 1})).then(({size}) => size),
-    load('encrypted-call').then(({listen}) => listen({...at('encrypted'), words: 'our words', seconds: 20})),
+  const parts = {
+    react: react(),
+    recorded: load('recorder-bot').then(({run}) => run({...at('tone'), seconds: 1})).then(({size}) => size),
+    packets: packets(),
+    fromWhip: load('recorder-bot').then(({run}) => run({...at('whip'), seconds: 1})).then(({size}) => size),
+    heard: load('encrypted-call').then(({listen}) => listen({...at('encrypted'), words: 'our words', seconds: 20})),
     files,
-    board('ada'), board('grace'),
-    load('moderation-bot').then(({run}) => run({...at('moderated'), mutes: 1})),
-    load('caption-reader').then(({run}) => run({...at('captions'), lines: 1})),
-  ]);
-  const result = await done;
+    ada: board('ada'),
+    grace: board('grace'),
+    muted: load('moderation-bot').then(({run}) => run({...at('moderated'), mutes: 1})),
+    said: load('caption-reader').then(({run}) => run({...at('captions'), lines: 1})),
+  };
+  window.unfinished = new Set(Object.keys(parts));
+  for (const [name, part] of Object.entries(parts)) part.then(() => window.unfinished.delete(name), () => {});
+  const result = await Promise.all(Object.values(parts));
   until.abort();
   await Promise.all([tone, bot, whip, speaker]);
   return result;
@@ -314,11 +317,15 @@ async def test_every_browser_example_does_what_it_says_on_another_site(host: Hos
             await page.goto(f"http://localhost:{site_port}/")
             running = asyncio.create_task(page.evaluate("(args) => examples(...args)", [where, meetings]))
             here = (host.server.url, host.key)
-            await asyncio.gather(
-                say_to(host, (*here, meetings["captions"]), "caption-reader", running),
-                offend(host, (*here, meetings["moderated"]), "moderator"),
-            )
-            result = await asyncio.wait_for(running, 120)
+            try:
+                async with asyncio.timeout(120):
+                    *_, result = await asyncio.gather(
+                        say_to(host, (*here, meetings["captions"]), "caption-reader", running),
+                        offend(host, (*here, meetings["moderated"]), "moderator"),
+                        running,
+                    )
+            except TimeoutError:
+                raise AssertionError(f"unfinished: {await page.evaluate('[...window.unfinished]')}") from None
             await browser.close()
     finally:
         await runner.cleanup()

@@ -19,7 +19,7 @@ from parley_client import Api, Room
 from sfu.api.join_token import Source
 from sfu.formats.codecs import Codec
 from tests.support.call import become_admin, send
-from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, open_page
+from tests.support.chromium import FULL_RATE, LOOPBACK_FLAG, Chromium, chromium, open_page
 from tests.support.server import running_server
 
 BAR_MS = 350
@@ -55,7 +55,7 @@ def run(*, quick: bool) -> Report:
 
 
 async def _measure(url: str, setup_token: str, joins: int) -> list[float]:
-    async with Api(url) as admin, chromium(flags=[LOOPBACK_FLAG], whole=True) as browser:
+    async with Api(url) as admin, chromium(flags=[LOOPBACK_FLAG, FULL_RATE], whole=True) as browser:
         await become_admin(admin, setup_token)
         meeting = await admin.create_meeting("Bench")
         address = f"{url}/m/{meeting}"

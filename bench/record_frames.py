@@ -17,7 +17,7 @@ import msgspec
 from bench.drifting_picture import DRIFTING
 from bench.engine import RECORDED, Frames
 from tests.support.bidi import firefox
-from tests.support.chromium import chromium, open_page
+from tests.support.chromium import FULL_RATE, chromium, open_page
 from tests.support.namespaces import in_namespace, network
 
 SECONDS = 14
@@ -67,7 +67,7 @@ async def _chromium(bits_per_second: int) -> Frames:
     with network(1) as net:
         sniffer = _sniffer(net.hosts[0].name)
         async with chromium(
-            net.hosts[0].prefix, ["--disable-features=WebRtcHideLocalIpsWithMdns"], whole=True
+            net.hosts[0].prefix, [FULL_RATE, "--disable-features=WebRtcHideLocalIpsWithMdns"], whole=True
         ) as browser:
             page = await open_page(browser, "about:blank")
             await page.evaluate(_call(bits_per_second))

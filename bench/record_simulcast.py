@@ -22,7 +22,7 @@ from bench.light.joining import Participant
 from bench.light.library import LightClient
 from bench.light.recording import RECORDED_SIMULCAST
 from bench.sfu_process import SfuProcess, running_sfu
-from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
+from tests.support.chromium import FULL_RATE, LOOPBACK_FLAG, chromium, open_page
 
 GROW_SECONDS = 30
 KEPT_SECONDS = 10
@@ -163,7 +163,7 @@ async def _record() -> tuple[list[Sent], list[dict[str, str]], int, Noted]:
     with running_sfu() as sfu:
         sniffer = Sniffer(sfu.udp_port)
         client = LightClient()
-        async with chromium(flags=[LOOPBACK_FLAG], whole=True) as browser:
+        async with chromium(flags=[LOOPBACK_FLAG, FULL_RATE], whole=True) as browser:
             page = await open_page(browser, f"{sfu.http_url}/health")
             offer = await page.evaluate(_OFFER, [RATES, _NOTES])
             await page.evaluate(_ANSWER, await asyncio.to_thread(_whip, sfu, offer))

@@ -9,7 +9,7 @@ from sfu.formats.codecs import Codec
 from tests.network.behind_link import MS, once
 from tests.support import sdk_page
 from tests.support.call import become_admin, send
-from tests.support.chromium import chromium, open_page
+from tests.support.chromium import FULL_RATE, chromium, open_page
 from tests.support.link_model import LinkSettings
 from tests.support.server import running_server
 from tests.support.tun_forwarder import emulated_host
@@ -56,7 +56,7 @@ async def test_webtransport_is_a_round_trip_sooner() -> None:
                 camera, microphone = await ann.publish((Source.CAMERA, Codec.VP8), (Source.MICROPHONE, Codec.OPUS))
                 sending = asyncio.create_task(send(camera, microphone))
                 url = f"https://{link.server_address}:{server.https_port}"
-                async with chromium(link.prefix) as browser:
+                async with chromium(link.prefix, [FULL_RATE]) as browser:
                     for number in range(2 * RUNS):
                         carrier = ("webtransport", "websocket")[number % 2]
                         page = await open_page(browser, url)

@@ -24,7 +24,7 @@ from tests.e2e.test_without_udp import without_udp
 from tests.network.behind_link import once
 from tests.support.call import become_admin
 from tests.support.candidate_pairs import nominated_pairs
-from tests.support.chromium import chromium, open_page
+from tests.support.chromium import FULL_RATE, chromium, open_page
 from tests.support.namespaces import Network, network
 from tests.support.sdk_page import Evaluates
 from tests.support.server import running_server
@@ -63,7 +63,7 @@ async def guest(kind: str, deployment: Deployment, host: int, meeting: str) -> A
             yield browser, of_firefox(browser)
     else:
         prefix = deployment.network.hosts[host].prefix
-        async with chromium(prefix, ["--ignore-certificate-errors"]) as browser:
+        async with chromium(prefix, [FULL_RATE, "--ignore-certificate-errors"]) as browser:
             page = await open_page(browser, f"{deployment.url_for(host)}/m/{meeting}")
             await join_by_page(page, f"Guest {host}")
             yield page, of_chromium(page)

@@ -15,7 +15,7 @@ from tests.network.bar_shared import CASES, queue_of
 from tests.network.behind_link import MS, Browser, chromium_at, firefox_at, most_hold, once
 from tests.sfu.server.harness import host
 from tests.support import sdk_page
-from tests.support.chromium import LOOPBACK_FLAG, chromium, secure_flag
+from tests.support.chromium import FULL_RATE, LOOPBACK_FLAG, chromium, secure_flag
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
 from tests.support.tcp_load import tcp_load
@@ -62,7 +62,7 @@ async def uplink_call(
             host(tmp_path, addresses=addresses, signaling_host="0.0.0.0") as h,
             sdk_page.sdk_site(link.server_address) as site,
             _publisher(browser, link.prefix, site, video) as ann,
-            chromium(flags=[LOOPBACK_FLAG], whole=True) as receiving,
+            chromium(flags=[LOOPBACK_FLAG, FULL_RATE], whole=True) as receiving,
         ):
             bob = await receiving.browser.new_page()
             await bob.goto(site)

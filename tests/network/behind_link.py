@@ -15,7 +15,7 @@ from sfu.peers.subscribe.bandwidth import Bandwidth
 from tests.sfu.server.browser_page import PAGE, page_server
 from tests.sfu.server.harness import Host, host
 from tests.support.bidi import firefox
-from tests.support.chromium import LOOPBACK_FLAG, WATCH_PEERS, chromium, open_page
+from tests.support.chromium import FULL_RATE, LOOPBACK_FLAG, WATCH_PEERS, chromium, open_page
 from tests.support.crowd import crowd
 from tests.support.link_model import LinkSettings
 from tests.support.noisy_camera import write_noisy_video
@@ -155,7 +155,7 @@ def page_at(address: str) -> AbstractAsyncContextManager[str]:
 async def chromium_at(
     prefix: list[str], url: str, flags: Sequence[str] = (), *, whole: bool = False
 ) -> AsyncIterator[Browser]:
-    async with chromium(prefix, flags, whole=whole) as running:
+    async with chromium(prefix, [FULL_RATE, *flags], whole=whole) as running:
         page = await running.browser.new_page()
         await page.goto(url)
         yield page

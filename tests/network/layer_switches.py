@@ -17,7 +17,7 @@ from tests.network.layer_account import account
 from tests.network.test_coming_back import viewer
 from tests.sfu.server.harness import Host, host
 from tests.support import sdk_page
-from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
+from tests.support.chromium import FULL_RATE, LOOPBACK_FLAG, chromium, open_page
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import emulated_host
 from tests.support.waiting import eventually
@@ -233,7 +233,7 @@ async def _pages(tmp_path: Path, kind: str) -> AsyncIterator[tuple[Host, str, sd
         h = await stack.enter_async_context(host(tmp_path, addresses=addresses, signaling_host="0.0.0.0"))
         near = await stack.enter_async_context(sdk_page.sdk_site())
         far = await stack.enter_async_context(sdk_page.sdk_site(link.server_address))
-        browser = await stack.enter_async_context(chromium(flags=[LOOPBACK_FLAG]))
+        browser = await stack.enter_async_context(chromium(flags=[LOOPBACK_FLAG, FULL_RATE]))
         # Whom devices are granted to tells its addresses, without which a page in a namespace could not be met.
         ann = await open_page(browser, near)
         await ann.evaluate(FLASHES)

@@ -16,7 +16,7 @@ from tests.network.behind_link import MS
 from tests.network.test_coming_back import frames, viewer
 from tests.sfu.server.harness import Host, host
 from tests.support import sdk_page
-from tests.support.chromium import LOOPBACK_FLAG, chromium
+from tests.support.chromium import FULL_RATE, LOOPBACK_FLAG, chromium
 from tests.support.link_model import LinkSettings
 from tests.support.tun_forwarder import emulated_host
 
@@ -52,7 +52,7 @@ async def far_viewer(tmp_path: Path, kind: str) -> AsyncIterator[tuple[Host, str
             host(tmp_path, addresses=("127.0.0.1", link.server_address), signaling_host="0.0.0.0") as h,
             sdk_page.sdk_site() as near,
             sdk_page.sdk_site(link.server_address) as far,
-            chromium(flags=[LOOPBACK_FLAG]) as browser,
+            chromium(flags=[LOOPBACK_FLAG, FULL_RATE]) as browser,
             viewer(kind, link, far) as bob,
         ):
             ann = await browser.browser.new_page()

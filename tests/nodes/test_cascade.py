@@ -93,7 +93,6 @@ async def enter(browser: Chromium, url: str, name: str) -> tuple[Page, str]:
     return page, (await (await joined.value).json())["signaling_url"]
 
 
-SLOW_CAMERA = "--use-fake-device-for-media-stream=fps=10"  # three layers, for a third of the processor
 # The widths of a camera's layers. A browser short of processor makes its picture smaller by a quarter.
 LARGEST, SMALLEST = range(641, 1281), range(1, 321)
 
@@ -118,7 +117,7 @@ async def test_browsers_of_two_workers_are_sent_what_they_show(server: RunningSe
         await become_admin(host, server.setup_token)
         await spilled(host, guest)
         url = f"{server.url}/m/{await host.create_meeting('Large')}"
-        async with chromium(flags=(LOOPBACK_FLAG, SLOW_CAMERA)) as browser:
+        async with chromium(flags=[LOOPBACK_FLAG]) as browser:
             ada, near = await enter(browser, url, "Ada")
             grace, far = await enter(browser, url, "Grace")
             assert "node=" not in near

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from parley_client import Api, Room
 from tests.support.call import become_admin, received, speaking
-from tests.support.chromium import LOOPBACK_FLAG, Chromium, chromium, frames_decoded, inbound, open_page
+from tests.support.chromium import FULL_RATE, LOOPBACK_FLAG, Chromium, chromium, frames_decoded, inbound, open_page
 from tests.support.cpu_time import cpu_seconds
 from tests.support.crowd import crowd
 from tests.support.server import RunningServer, running_server
@@ -49,7 +49,7 @@ async def _meeting(server: RunningServer) -> AsyncIterator[tuple[Api, str]]:
 @contextlib.asynccontextmanager
 async def _attended(server: RunningServer, meeting: str) -> AsyncIterator[tuple[Page, Chromium]]:
     """Ada's page in the meeting, and its browser."""
-    async with chromium(flags=[LOOPBACK_FLAG], whole=True) as browser:
+    async with chromium(flags=[LOOPBACK_FLAG, FULL_RATE], whole=True) as browser:
         page = await open_page(browser, f"{server.url}/m/{meeting}", viewport={"width": 1920, "height": 1080})
         await page.evaluate("localStorage.setItem('parley', JSON.stringify({perPage: 49}))")
         await page.reload()

@@ -21,7 +21,10 @@ _FLOWS_NS = 200_000_000
 _ACTIVE_NS = 2_000_000_000
 _SCREEN_LAG_NS = 4_000_000_000
 _OWED_AGAIN_NS = 50_000_000
-_KEYFRAMES_NS, _THIN_KEYFRAMES_NS = 500_000_000, 3_000_000_000  # a keyframe takes half a second of a thin uplink
+_KEYFRAMES_NS = 500_000_000
+_SPARING_KEYFRAMES_NS = 3_000_000_000  # a large one takes that long on an uplink of 500 kbit/s
+_FLOODED_FROM = 1 / 3
+_FLOODED_PACKETS = 8
 _TOGETHER_NS = 300_000_000  # libwebrtc's encoders make one keyframe of all layers in this time
 # Plain integers: an IntFlag's operators are slow.
 _KEYFRAME, _REPAIRED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED), int(ArrivalFlag.OVERFLOWED)
@@ -84,6 +87,7 @@ class IngressStream:
         self._ended_packets = self._ended_measured = 0
         self._keyframe_owed_at: int | None = None
         self._owed_asked_at = -_TOGETHER_NS
+        self._highest_then = self._received_then = 0
         self._layers = layers
         self._is_screen = is_screen
         self._was_unread = False
@@ -109,6 +113,7 @@ class IngressStream:
             self._keyframes.keyframe(at)
             self._keyframe_owed_at = None
             self.keyframe_at = at
+            self._highest_then, self._received_then = self.progress.highest, self.progress.received
         return gap > 0
 
     @property
@@ -208,11 +213,20 @@ class IngressStream:
         return packets
 
     def _spare_uplink(self, keyframes: KeyframeRequests, now: int) -> None:
-        """Have a picture on a thin uplink go without repairs, and with few keyframes."""
+        """Have a picture on a thin uplink go without repairs, and on a flooded one, too, with few keyframes."""
         is_thin = self._uplink.is_thin(now)
-        keyframes.interval = _THIN_KEYFRAMES_NS if is_thin else _KEYFRAMES_NS
+        keyframes.interval = _SPARING_KEYFRAMES_NS if is_thin or self._is_flooded else _KEYFRAMES_NS
         if is_thin and self._nack is not None:
             self._nack.give_up_all(GiveUp.THIN)
+
+    @property
+    def _is_flooded(self) -> bool:
+        """True if much of what was sent since the last keyframe is lost: a new one, as large, would be lost, too, with
+        all that is sent beside it.
+        """
+        sent = self.progress.highest - self._highest_then
+        received = self.progress.received - self._received_then
+        return self.keyframe_at >= 0 and sent >= _FLOODED_PACKETS and sent - received > sent * _FLOODED_FROM
 
     def _ask_for_owed_keyframe(self, now: int) -> None:
         """Ask for a keyframe after a loss of our own; a node that lost packets of all its streams spreads its

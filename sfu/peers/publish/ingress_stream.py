@@ -87,7 +87,7 @@ class IngressStream:
         self._ended_packets = self._ended_measured = 0
         self._keyframe_owed_at: int | None = None
         self._owed_asked_at = -_TOGETHER_NS
-        self._highest_then = self._received_then = 0
+        self._highest_then = self._received_then = 0  # of `progress`, as the last keyframe began
         self._layers = layers
         self._is_screen = is_screen
         self._was_unread = False
@@ -213,7 +213,7 @@ class IngressStream:
         return packets
 
     def _spare_uplink(self, keyframes: KeyframeRequests, now: int) -> None:
-        """Have a picture on a thin uplink go without repairs, and on a flooded one, too, with few keyframes."""
+        """Have a picture on a thin uplink go without repairs, and on a thin or flooded one with few keyframes."""
         is_thin = self._uplink.is_thin(now)
         keyframes.interval = _SPARING_KEYFRAMES_NS if is_thin or self._is_flooded else _KEYFRAMES_NS
         if is_thin and self._nack is not None:

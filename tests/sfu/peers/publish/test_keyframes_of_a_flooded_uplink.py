@@ -1,24 +1,18 @@
 """Keyframe requests to a publisher whose uplink loses most of each keyframe."""
 
-from sfu.engine.contract import Arrival, ArrivalFlag
+from sfu.engine.contract import ArrivalFlag
 from sfu.formats.codecs import Codec
 from sfu.formats.rtcp import PictureLoss
-from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.peers.publish.ingress_stream import IngressStream
+from tests.sfu.peers.publish.test_own_losses import MS, come
 
-MS = 1_000_000
 FIRST_SEQ = 30_000
 
 
 def keyframe(stream: IngressStream, begin: int, arrive: int, at: int) -> None:
     """Let every `arrive`th packet of a keyframe of 60 come within 60 ms."""
     for place in range(0, 60, arrive):
-        progress = stream.progress
-        assert isinstance(progress, StreamProgress)
-        now, seq = at + place * MS, begin + place
-        progress.take(seq, now, begin * 3000, 1000, keyframe=not place)
-        gap = 0 if place == 0 else arrive - 1
-        stream.arrived(Arrival(1, 1, seq, gap, now, begin * 3000, 1000, ArrivalFlag(0 if place else 2)))
+        come(stream, begin + place, at + place * MS, ArrivalFlag(0) if place else ArrivalFlag.KEYFRAME)
 
 
 def plis(stream: IngressStream, since: int, until: int) -> list[int]:
@@ -53,8 +47,5 @@ def test_keyframes_are_asked_for_often_again_once_one_arrived_whole() -> None:
 
 def test_a_stream_without_a_keyframe_yet_asks_often() -> None:
     stream = IngressStream(1, 1, Codec.VP8, 90_000, nacks=False)
-    progress = stream.progress
-    assert isinstance(progress, StreamProgress)
-    progress.take(FIRST_SEQ, 0, 0, 1000)
-    stream.arrived(Arrival(1, 1, FIRST_SEQ, 0, 0, 0, 1000, ArrivalFlag(0)))
+    come(stream, FIRST_SEQ, 0)
     assert plis(stream, 100, 700) == [100, 600]

@@ -5,11 +5,13 @@ class KeyframeRequests:
     """Requests for one incoming video stream.
 
     The first is sent at once, further ones at most every `interval` ns, which may be changed. They are repeated until a
-    keyframe arrives, at most `max_tries` times after the newest request.
+    keyframe arrives, at most `max_tries` times after the newest request. `unanswered` counts those sent since the last
+    keyframe.
     """
 
     def __init__(self, *, interval: int = 500_000_000, max_tries: int = 20) -> None:
         self.interval = interval
+        self.unanswered = 0
         self._max_tries = max_tries
         self._tries = 0
         self._wanted_at: int | None = None
@@ -24,9 +26,11 @@ class KeyframeRequests:
     def cancel(self) -> None:
         """Note that nobody needs a keyframe any longer."""
         self._wanted_at = None
+        self.unanswered = 0
 
     def keyframe(self, now: int) -> None:
         """Note that a keyframe began to arrive at `now`; it answers earlier requests."""
+        self.unanswered = 0
         if self._wanted_at is not None and self._wanted_at <= now:
             self._wanted_at = None
 
@@ -37,6 +41,7 @@ class KeyframeRequests:
             return False
         self._sent_at = now
         self._tries += 1
+        self.unanswered += 1
         if self._tries >= self._max_tries:
             self._wanted_at = None
         return True

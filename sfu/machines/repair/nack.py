@@ -125,12 +125,12 @@ class NackGenerator:
         for seq, missing in list(self._missing.items()):
             if now < missing.next_try:
                 continue
-            if len(asked) == min(most, _MAX_ASKED):
-                break
             if now - missing.since >= self._max_age or missing.tries >= self._max_tries:
                 del self._missing[seq]
                 self._give_up(seq, GiveUp.TRIES if missing.tries >= self._max_tries else GiveUp.AGE)
                 continue
+            if len(asked) == min(most, _MAX_ASKED):
+                break  # those that follow are younger
             wait = max(self._min_interval, round_trip * 6 // 5)
             missing.asked = now
             missing.next_try = now + int(wait * _BACK_OFF**missing.tries)

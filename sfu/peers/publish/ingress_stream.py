@@ -13,6 +13,7 @@ from sfu.machines.repair.repair_budget import RepairBudget
 from sfu.machines.repair.sender_reports import SourceClock
 from sfu.machines.repair.stream_progress import StreamProgress
 from sfu.machines.repair.thin_uplink import ThinUplink
+from sfu.machines.repair.uplink_repairs import UplinkRepairs
 from sfu.peers.publish.nack_round_trip import NackRoundTrip
 
 REACH_NS = 2_000_000_000
@@ -23,12 +24,15 @@ _SCREEN_LAG_NS = 4_000_000_000
 _OWED_AGAIN_NS = 50_000_000
 _KEYFRAMES_NS = 500_000_000
 _SPARING_KEYFRAMES_NS = 3_000_000_000  # a large one takes that long on an uplink of 500 kbit/s
+_FUTILE_FROM = 4
+_FUTILE_NS = 1_000_000_000
+_FUTILE_KEYFRAMES_NS = 10_000_000_000
 _FLOODED_FROM = 1 / 3
 _FLOODED_PACKETS = 8
 _TOGETHER_NS = 300_000_000  # libwebrtc's encoders make one keyframe of all layers in this time
 # Plain integers: an IntFlag's operators are slow.
 _KEYFRAME, _REPAIRED, _OVERFLOWED = int(ArrivalFlag.KEYFRAME), int(ArrivalFlag.REPAIRED), int(ArrivalFlag.OVERFLOWED)
-_CUT = int(ArrivalFlag.CUT)
+_CUT, _RESUMED = int(ArrivalFlag.CUT), int(ArrivalFlag.RESUMED)
 _NEEDS_KEYFRAME = (GiveUp.TRIES, GiveUp.AGE, GiveUp.OVERFLOW, GiveUp.THIN)
 
 
@@ -81,6 +85,8 @@ class IngressStream:
         self._nack_round_trip = nack_round_trip or NackRoundTrip()
         self._budget = budget or RepairBudget()
         self._uplink = uplink or ThinUplink()
+        self._uplink_repairs = UplinkRepairs()
+        self._received_told = 0  # to `_uplink_repairs`
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, self.progress)
         self._keyframes = None if codec.is_audio else KeyframeRequests(interval=_KEYFRAMES_NS)
@@ -88,6 +94,7 @@ class IngressStream:
         self._keyframe_owed_at: int | None = None
         self._owed_asked_at = -_TOGETHER_NS
         self._highest_then = self._received_then = 0  # of `progress`, as the last keyframe began
+        self._flooded_until = 0
         self._layers = layers
         self._is_screen = is_screen
         self._was_unread = False
@@ -114,7 +121,7 @@ class IngressStream:
             self._keyframe_owed_at = None
             self.keyframe_at = at
             self._highest_then, self._received_then = self.progress.highest, self.progress.received
-        return gap > 0
+        return gap > 0 or bool(flags & _RESUMED)
 
     @property
     def packets(self) -> int:
@@ -197,10 +204,11 @@ class IngressStream:
         if self._keyframes is not None:
             self._spare_uplink(self._keyframes, now)
         if self._nack is not None:
-            nacks = self._budget.nacks
-            missing = self._nack.due(now, self._nack_round_trip.smoothed, nacks.share(now))
+            missing = self._nack.due(now, self._nack_round_trip.smoothed, self._repairs_allowed(now))
             if missing:
-                nacks.take(len(missing))
+                self._budget.nacks.take(len(missing))
+                if not self.codec.is_audio:
+                    self._uplink_repairs.take(len(missing))
                 self._nack_round_trip.asked(self.number, missing, now)
                 packets.append(Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing)))
             if any(lost.reason in _NEEDS_KEYFRAME for lost in self._nack.given_up()):
@@ -212,21 +220,36 @@ class IngressStream:
             packets.append(PictureLoss(sender_ssrc, self.ssrc))
         return packets
 
+    def _repairs_allowed(self, now: int) -> int:
+        """Return how many packets may be requested; audio may displace pictures, so only the node limits it."""
+        allowed = self._budget.nacks.share(now)
+        if self.codec.is_audio:
+            return allowed
+        self._uplink_repairs.arrived(max(0, self.progress.received - self._received_told))
+        self._received_told = self.progress.received
+        return min(allowed, self._uplink_repairs.allowed)
+
     def _spare_uplink(self, keyframes: KeyframeRequests, now: int) -> None:
-        """Have a picture on a thin uplink go without repairs, and on a thin or flooded one with few keyframes."""
+        """Have a picture on a thin uplink go without repairs, and on a thin or flooded one with few keyframes. Ask
+        seldom for those of a layer that is not sent: browsers then make keyframes of the track's other layers.
+        """
         is_thin = self._uplink.is_thin(now)
-        keyframes.interval = _SPARING_KEYFRAMES_NS if is_thin or self._is_flooded else _KEYFRAMES_NS
+        is_futile = keyframes.unanswered >= _FUTILE_FROM and now - self.progress.last_arrival >= _FUTILE_NS
+        keyframes.interval = _FUTILE_KEYFRAMES_NS if is_futile else _KEYFRAMES_NS
+        if is_thin or self._is_flooded(now):
+            keyframes.interval = max(keyframes.interval, _SPARING_KEYFRAMES_NS)
         if is_thin and self._nack is not None:
             self._nack.give_up_all(GiveUp.THIN)
 
-    @property
-    def _is_flooded(self) -> bool:
-        """True if much of what was sent since the last keyframe is lost: a new one, as large, would be lost, too, with
-        all that is sent beside it.
+    def _is_flooded(self, now: int) -> bool:
+        """Return True if much of what was sent after a keyframe is lost, or was 3 s ago: a new one, as large, would be
+        lost, too, with all that is sent beside it.
         """
         sent = self.progress.highest - self._highest_then
         received = self.progress.received - self._received_then
-        return self.keyframe_at >= 0 and sent >= _FLOODED_PACKETS and sent - received > sent * _FLOODED_FROM
+        if self.keyframe_at >= 0 and sent >= _FLOODED_PACKETS and sent - received > sent * _FLOODED_FROM:
+            self._flooded_until = now + _SPARING_KEYFRAMES_NS
+        return now < self._flooded_until
 
     def _ask_for_owed_keyframe(self, now: int) -> None:
         """Ask for a keyframe after a loss of our own; a node that lost packets of all its streams spreads its

@@ -426,9 +426,10 @@ export class PublishPeer extends Emitter {
     if (pc !== this.#pc) return;
     const now = performance.now();
     const carried = this.#carried.take(report, now);
-    const wanted = [...this.#layers.values()].reduce((sum, { wantedRate }) => sum + wantedRate, 0);
-    const path = outgoing(report);
-    if (!this.#uplink.take(path.availableOutgoingBitrate ?? carried, now, wanted, path.currentRoundTripTime)) return;
+    const { availableOutgoingBitrate: estimate, currentRoundTripTime } = outgoing(report);
+    // Firefox has no estimate. It sends at least 600 kbit/s in a narrow uplink's layer, so it keeps the smaller one.
+    const wanted = estimate && [...this.#layers.values()].reduce((sum, { wantedRate }) => sum + wantedRate, 0);
+    if (!this.#uplink.take(estimate ?? carried, now, wanted, currentRoundTripTime)) return;
     await this.#serial.run(async () => {
       await this.#fitSound();
       const camera = this.#transceivers.get('camera');

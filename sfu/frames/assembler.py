@@ -7,8 +7,8 @@ Rules:
 * Packets are put in order of `ext_seq`. A gap holds back what follows it for at most `max_wait` ns after the first
   later packet arrived (or until the buffer holds `max_packets`), then it is a Loss.
 * A frame is output when all its packets are there: from a packet known to begin it (its descriptor says so, or the
-  packet before it ended the previous frame) to the marker or the last packet before another timestamp. A frame that
-  misses a packet is never output; its received packets become a Loss with reason INCOMPLETE.
+  packet before it ended the previous frame) to the marker, or, except in VP8, the last packet before another
+  timestamp. A frame that misses a packet is never output; its received packets become a Loss with reason INCOMPLETE.
 * Padding-only packets belong to no frame; they only close gaps.
 * Every ext_seq from the first pushed one on is accounted for once: within one Frame, within one Loss, or padding.
   Duplicates and packets that come after their gap was given up are dropped and counted in `late_packets`.
@@ -145,6 +145,7 @@ class FrameAssembler:
             return []
         out: list[Frame | Loss] = []
         if packet.timestamp != self._timestamp or self._is_audio:
+            self._broken = self._broken or self._depacketizer.needs_marker
             out += self._finish()
             self._timestamp = packet.timestamp
             self._broken = not (self._contiguous or self._begins_frame(packet.payload))

@@ -20,6 +20,10 @@ class Picture(NamedTuple):
 
 
 class Depacketizer(Protocol):
+    @property
+    def needs_marker(self) -> bool:
+        """True if only the marker tells that a frame is complete."""
+
     def begins_frame(self, payload: bytes) -> bool:
         """Return True if this payload, after a gap, is certainly the first of its frame; raises ValueError if
         malformed.
@@ -32,6 +36,8 @@ class Depacketizer(Protocol):
 class AudioDepacketizer:
     """Treats every packet as a frame."""
 
+    needs_marker = False
+
     def begins_frame(self, payload: bytes) -> bool:
         return True
 
@@ -40,7 +46,13 @@ class AudioDepacketizer:
 
 
 class Vp8Depacketizer:
-    """VP8 (RFC 7741, section 4.4): partitions follow each other; only the first packet has S with partition 0."""
+    """VP8 (RFC 7741, section 4.4): partitions follow each other; only the first packet has S with partition 0.
+
+    Nothing but the marker (section 4.2) ends a frame. A browser whose uplink becomes narrow drops the rest of a frame
+    before it numbers the packets, so no gap shows that.
+    """
+
+    needs_marker = True
 
     def begins_frame(self, payload: bytes) -> bool:
         return vp8.content_of(payload)[1]

@@ -9,6 +9,8 @@ _DROPPED = (av1.OBU_TEMPORAL_DELIMITER, av1.OBU_TILE_LIST)
 
 
 class Av1Depacketizer:
+    needs_marker = False
+
     def begins_frame(self, payload: bytes) -> bool:
         """Return True for the start of a coded video sequence only, since a frame may follow a lost one of its unit."""
         return av1.is_keyframe_start(payload)

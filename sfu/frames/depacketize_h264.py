@@ -14,6 +14,8 @@ _START_CODE = b"\0\0\0\1"
 class H264Depacketizer:
     """Keeps the stream's newest parameter sets by id; `fmtp` may contain the first ones."""
 
+    needs_marker = False
+
     def __init__(self, fmtp: str = "") -> None:
         self._sequence_sets: dict[int, bytes] = {}
         self._picture_sets: dict[int, bytes] = {}

@@ -12,6 +12,8 @@ _MAX_FRAMES = 8
 
 
 class Vp9Depacketizer:
+    needs_marker = False
+
     def begins_frame(self, payload: bytes) -> bool:
         return vp9.parse(payload).picture_start
 

@@ -7,7 +7,7 @@ import pytest
 
 from sfu.formats import rtp
 from sfu.formats.codecs import Codec
-from sfu.frames.assembler import Frame, FrameAssembler, Loss
+from sfu.frames.assembler import Frame, FrameAssembler, Loss, LossReason
 from tests.support.encoders import DECODERS, LOOKING_AHEAD, TICKS, VIDEO, encode, normal, packets_of
 
 MS = 1_000_000
@@ -56,9 +56,28 @@ def test_without_markers_the_next_timestamp_ends_a_frame(codec):
     unmarked = [(seq, rtp.serialize(rtp.parse(data)._replace(marker=False))) for seq, data in packets_of(codec, frames)]
     assembler = FrameAssembler(codec)
     out = [item for seq, data in unmarked for item in assembler.push(seq, seq, data)]
-    assert [frame.data for frame in out] == [normal(codec, data) for data, _ in frames[:-1]]
+    if codec is Codec.VP8:  # nothing else tells that a frame is complete
+        assert all(isinstance(item, Loss) and item.reason is LossReason.INCOMPLETE for item in out)
+    else:
+        assert [frame.data for frame in out] == [normal(codec, data) for data, _ in frames[:-1]]
     [rest] = assembler.drain()
     assert isinstance(rest, Loss)
+
+
+@pytest.mark.parametrize("codec", [Codec.VP8, Codec.VP9, Codec.AV1], ids=lambda codec: codec.name)  # H264: see RFC 6184
+def test_a_frame_whose_rest_its_sender_dropped_is_incomplete(codec):
+    """libwebrtc drops the rest of a frame if its uplink becomes narrow, and numbers its packets only as they leave."""
+    frames = encode(codec)
+    packets = [data for _, data in packets_of(codec, frames)]
+    ends = [place for place, data in enumerate(packets) if rtp.parse(data).marker]
+    begins = [0, *(place + 1 for place in ends)]
+    cut = next(number for number in range(1, len(ends)) if ends[number] > begins[number])
+    left = packets[: ends[cut]] + packets[ends[cut] + 1 :]
+    sent = [rtp.parse(data)._replace(seq=seq) for seq, data in enumerate(left)]
+    out = assembled(codec, [(seq, rtp.serialize(packet)) for seq, packet in enumerate(sent)])
+    whole = [normal(codec, data) for number, (data, _) in enumerate(frames) if number != cut]
+    assert [item.data for item in out if isinstance(item, Frame)] == whole
+    assert [item.reason for item in out if isinstance(item, Loss)]
 
 
 @pytest.mark.parametrize("codec", LOOKING_AHEAD, ids=lambda codec: codec.name)

@@ -14,14 +14,12 @@ class UplinkRepairs:
 
     def __init__(self) -> None:
         self._allowed = _AT_ONCE
+        self._received = 0
 
-    def arrived(self, packets: int) -> None:
-        """Note packets of the stream that arrived, other than repairs."""
-        self._allowed = min(_AT_ONCE, self._allowed + packets * _PER_PACKET)
-
-    @property
-    def allowed(self) -> int:
-        """The number of repairs that may be asked for now."""
+    def allowed(self, received: int) -> int:
+        """Return how many repairs may be asked for, once `received` packets other than repairs have arrived in all."""
+        arrived, self._received = max(0, received - self._received), received
+        self._allowed = min(_AT_ONCE, self._allowed + arrived * _PER_PACKET)
         return int(self._allowed)
 
     def take(self, repairs: int) -> None:

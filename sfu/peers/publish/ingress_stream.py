@@ -85,8 +85,7 @@ class IngressStream:
         self._nack_round_trip = nack_round_trip or NackRoundTrip()
         self._budget = budget or RepairBudget()
         self._uplink = uplink or ThinUplink()
-        self._uplink_repairs = UplinkRepairs()
-        self._received_told = 0  # to `_uplink_repairs`
+        self._uplink_repairs = None if codec.is_audio else UplinkRepairs()  # sound may displace pictures
         self._nack = NackGenerator() if nacks else None
         self._statistics = ReceiveStatistics(ssrc, self.progress)
         self._keyframes = None if codec.is_audio else KeyframeRequests(interval=_KEYFRAMES_NS)
@@ -207,7 +206,7 @@ class IngressStream:
             missing = self._nack.due(now, self._nack_round_trip.smoothed, self._repairs_allowed(now))
             if missing:
                 self._budget.nacks.take(len(missing))
-                if not self.codec.is_audio:
+                if self._uplink_repairs is not None:
                     self._uplink_repairs.take(len(missing))
                 self._nack_round_trip.asked(self.number, missing, now)
                 packets.append(Nack(sender_ssrc, self.ssrc, tuple(seq & 0xFFFF for seq in missing)))
@@ -221,13 +220,11 @@ class IngressStream:
         return packets
 
     def _repairs_allowed(self, now: int) -> int:
-        """Return how many packets may be requested; audio may displace pictures, so only the node limits it."""
+        """Return how many packets the node's budget and the stream's uplink allow to request."""
         allowed = self._budget.nacks.share(now)
-        if self.codec.is_audio:
+        if self._uplink_repairs is None:
             return allowed
-        self._uplink_repairs.arrived(max(0, self.progress.received - self._received_told))
-        self._received_told = self.progress.received
-        return min(allowed, self._uplink_repairs.allowed)
+        return min(allowed, self._uplink_repairs.allowed(self.progress.received))
 
     def _spare_uplink(self, keyframes: KeyframeRequests, now: int) -> None:
         """Have a picture on a thin uplink go without repairs, and on a thin or flooded one with few keyframes. Ask
@@ -236,20 +233,21 @@ class IngressStream:
         is_thin = self._uplink.is_thin(now)
         is_futile = keyframes.unanswered >= _FUTILE_FROM and now - self.progress.last_arrival >= _FUTILE_NS
         keyframes.interval = _FUTILE_KEYFRAMES_NS if is_futile else _KEYFRAMES_NS
-        if is_thin or self._is_flooded(now):
+        if self._loses_much:
+            self._flooded_until = now + _SPARING_KEYFRAMES_NS
+        if is_thin or now < self._flooded_until:
             keyframes.interval = max(keyframes.interval, _SPARING_KEYFRAMES_NS)
         if is_thin and self._nack is not None:
             self._nack.give_up_all(GiveUp.THIN)
 
-    def _is_flooded(self, now: int) -> bool:
-        """Return True if much of what was sent after a keyframe is lost, or was 3 s ago: a new one, as large, would be
-        lost, too, with all that is sent beside it.
+    @property
+    def _loses_much(self) -> bool:
+        """True if much of what was sent since the last keyframe is lost: a new one, as large, would be lost, too, with
+        all that is sent beside it.
         """
         sent = self.progress.highest - self._highest_then
         received = self.progress.received - self._received_then
-        if self.keyframe_at >= 0 and sent >= _FLOODED_PACKETS and sent - received > sent * _FLOODED_FROM:
-            self._flooded_until = now + _SPARING_KEYFRAMES_NS
-        return now < self._flooded_until
+        return self.keyframe_at >= 0 and sent >= _FLOODED_PACKETS and sent - received > sent * _FLOODED_FROM
 
     def _ask_for_owed_keyframe(self, now: int) -> None:
         """Ask for a keyframe after a loss of our own; a node that lost packets of all its streams spreads its

@@ -14,7 +14,7 @@ from parley_client import Api
 from tests.network.bar_screen import SHARE
 from tests.network.bar_shared import queue_of
 from tests.network.behind_link import MS, Browser, chromium_at, firefox_at, most_hold, once
-from tests.recorder.test_with_a_whole_server import finished
+from tests.recorder.test_with_a_whole_server import finished, stored_file
 from tests.support import sdk_page
 from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG
@@ -116,8 +116,8 @@ async def _recorded(seed: int, name: str, browser: Literal["chromium", "firefox"
             manifest = await api.request("GET", f"/recordings/{recording}/manifest")
             for track in manifest["tracks"]:
                 for file in track["files"]:
-                    path = f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}"
-                    files.read(track["source"], file["start_ms"] / 1000, await api.download(path))
+                    data = await stored_file(api, recording, file["key"])
+                    files.read(track["source"], file["start_ms"] / 1000, data)
     camera, screen = files.rate("camera", bar.since), files.rate("screen", bar.since)
     silence = files.longest_gap("microphone")
     holds = camera >= bar.camera and screen >= bar.screen and silence <= 0.5 and not files.broken

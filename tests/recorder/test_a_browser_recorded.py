@@ -11,7 +11,7 @@ import pytest
 from parley_client import Api
 from tests.recorder.test_capture_and_finish import DECODERS
 from tests.recorder.test_lip_sync import beeps_in
-from tests.recorder.test_with_a_whole_server import PASSWORD, finished
+from tests.recorder.test_with_a_whole_server import PASSWORD, finished, stored_file
 from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer, running_server
@@ -109,12 +109,12 @@ async def test_flash_and_beep_of_a_page(
         tracks = {track["source"]: track for track in manifest["tracks"]}
         flashes = []
         for file in tracks["camera"]["files"]:
-            data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
+            data = await stored_file(api, recording, file["key"])
             found, sizes = flashes_in(data, file)
             flashes += found
             assert sizes[-1] == (width, height)
         (file,) = tracks["microphone"]["files"]
-        data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
+        data = await stored_file(api, recording, file["key"])
         beeps = beeps_in(io.BytesIO(data), file["start_ms"])
     assert row["state"] == "ready", manifest
     assert tracks["camera"]["codec"] == codec.lower()
@@ -145,7 +145,7 @@ async def test_silence_that_is_not_sent_is_as_long_in_the_file(server: RunningSe
         await finished(api, recording)
         manifest = await api.request("GET", f"/recordings/{recording}/manifest")
         ((file,),) = (track["files"] for track in manifest["tracks"] if track["source"] == "microphone")
-        data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
+        data = await stored_file(api, recording, file["key"])
     with av.open(io.BytesIO(data)) as container:
         times = [float(packet.pts * packet.time_base) for packet in container.demux(audio=0) if packet.pts is not None]
     beeps = beeps_in(io.BytesIO(data), file["start_ms"])

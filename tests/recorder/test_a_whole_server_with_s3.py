@@ -19,7 +19,7 @@ from sfu.api.join_token import Source
 from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
 from tests.recorder.media import read_number, video
-from tests.recorder.test_with_a_whole_server import FPS, composed, finished
+from tests.recorder.test_with_a_whole_server import FPS, composed, finished, stored_file
 from tests.support.call import become_admin
 from tests.support.object_stores import S3Server
 from tests.support.server import RunningServer, running_server
@@ -74,7 +74,7 @@ async def test_a_meeting_is_in_the_bucket(s3: S3Server, tmp_path: Path) -> None:
             row = await finished(api, recording)
             manifest = await api.request("GET", f"/recordings/{recording}/manifest")
             key = manifest["tracks"][0]["files"][0]["key"]
-            data = await api.download(f"/recordings/{recording}/files/{key.removeprefix(f'{recording}/')}")
+            data = await stored_file(api, recording, key)
             with film_worker(server, tmp_path):
                 film = await composed(api, recording)
             assert len(await api.download(f"/recordings/{recording}/files/{film['file']}")) == film["bytes"]

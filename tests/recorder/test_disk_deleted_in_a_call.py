@@ -15,7 +15,7 @@ from sfu.api.signaling import Consent
 from sfu.formats.codecs import Codec
 from tests.recorder.media import read_number, video
 from tests.recorder.test_a_whole_server_with_s3 import settings
-from tests.recorder.test_with_a_whole_server import FPS, finished
+from tests.recorder.test_with_a_whole_server import FPS, finished, stored_file
 from tests.support.call import become_admin
 from tests.support.object_stores import S3Server
 from tests.support.server import running_server
@@ -59,7 +59,7 @@ async def test_what_was_closed_plays_from_the_store(s3: S3Server) -> None:
             row = await finished(api, recording)
             manifest = await api.request("GET", f"/recordings/{recording}/manifest")
             key = manifest["tracks"][0]["files"][0]["key"]
-            data = await api.download(f"/recordings/{recording}/files/{key.removeprefix(f'{recording}/')}")
+            data = await stored_file(api, recording, key)
     assert row["state"] in {"ready", "partial"}
     with av.open(io.BytesIO(data)) as container:
         numbers = [read_number(image.to_ndarray(format="gray")) for image in container.decode(video=0)]

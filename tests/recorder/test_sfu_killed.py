@@ -11,7 +11,7 @@ from playwright.async_api import Page
 
 from parley_client import Api
 from tests.recorder.media import BITS, BLOCK, read_number
-from tests.recorder.test_with_a_whole_server import finished
+from tests.recorder.test_with_a_whole_server import finished, stored_file
 from tests.support.call import become_admin
 from tests.support.chromium import LOOPBACK_FLAG, chromium, open_page
 from tests.support.server import RunningServer, running_server
@@ -74,7 +74,7 @@ async def test_half_a_second_at_most(server: RunningServer) -> None:
         numbers: list[tuple[int, float]] = []
         for track in sorted(manifest["tracks"], key=lambda track: track["start_ms"]):
             for file in track["files"]:
-                data = await api.download(f"/recordings/{recording}/files/{file['key'].removeprefix(recording + '/')}")
+                data = await stored_file(api, recording, file["key"])
                 numbers += numbers_in(data, file["start_ms"])
         await page.evaluate("room.leave()")
     assert row["state"] == "ready", manifest

@@ -84,8 +84,7 @@ async def test_a_recorded_meeting(server: RunningServer) -> None:
         tracks = {track["source"]: track for track in detail["tracks"]}
         files = {}
         for source, track in tracks.items():
-            name = track["files"][0]["key"].removeprefix(f"{recording}/")
-            files[source] = await api.download(f"/recordings/{recording}/files/{name}")
+            files[source] = await stored_file(api, recording, track["files"][0]["key"])
     assert row["state"] == "ready", detail
     assert all(abs(track["duration_ms"] - SECONDS * 1000) < 100 for track in tracks.values())
     with av.open(io.BytesIO(files["camera"])) as container:
@@ -109,6 +108,11 @@ async def finished(api: Api, recording: str) -> dict:
             return row
         await asyncio.sleep(0.1)
     raise AssertionError(f"not finished: {row}")
+
+
+async def stored_file(api: Api, recording: str, key: str) -> bytes:
+    """Download a file by its key in the manifest."""
+    return await api.download(f"/recordings/{recording}/files/{key.removeprefix(f'{recording}/')}")
 
 
 async def test_a_film_is_made_when_the_last_person_has_left(server: RunningServer) -> None:

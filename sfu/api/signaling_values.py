@@ -82,12 +82,12 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class OfferedTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of an m-section of a publish offer.
 
-    `codec` (a name as in TrackInfo) is the one to send if the section offers it; otherwise the server chooses. With
-    `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With `backup_of`, the id of
-    one of the client's own tracks, the section carries that track in the codec that `backup` asked for. `track` is an
-    id chosen by the client (`t-` and 16 hexadecimal digits) instead of by the server. `name`, `width`, `height` and
-    `sealed` are shown to others as in TrackInfo. `continuous` sound, such as music, is also sent while it is quiet; a
-    microphone may otherwise pause then (DTX, RFC 7587).
+    `codec` (a name as in TrackInfo, or `red` for Opus in RED) is the one to send if the section offers it; otherwise
+    the server chooses. With `scalability`, a scalabilityMode (W3C WebRTC SVC), each stream carries several layers. With
+    `backup_of`, the id of one of the client's own tracks, the section carries that track in the codec that `backup`
+    asked for. `track` is an id chosen by the client (`t-` and 16 hexadecimal digits) instead of by the server. `name`,
+    `width`, `height` and `sealed` are shown to others as in TrackInfo. `continuous` sound, such as music, is also sent
+    while it is quiet; a microphone may otherwise pause then (DTX, RFC 7587).
     """
 
     mid: str

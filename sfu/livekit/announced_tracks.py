@@ -19,6 +19,7 @@ MAX_ADDED = 64
 
 _CODECS = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
 _LAYERED = ("VP9", "AV1")
+_REPEATED = "red"
 
 
 class NotAllowed(Exception):
@@ -130,7 +131,7 @@ class AnnouncedTracks:
             mid=mid,
             source=names.source_of(request.source, request.type),
             muted=self._muted.setdefault(added.track, request.muted),
-            codec=added.codec,
+            codec=_REPEATED if _repeats(request) else added.codec,
             scalability=scalability,
             backup_of=added.backup_of,
             continuous=request.disable_dtx,
@@ -138,7 +139,7 @@ class AnnouncedTracks:
             name=request.name[:256],
             width=min(request.width, 16384),
             height=min(request.height, 16384),
-            sealed=request.encryption != models.Encryption.Type.NONE,
+            sealed=_is_sealed(request),
         )
 
     def mute(self, track: str, muted: bool) -> bool:
@@ -165,6 +166,17 @@ class AnnouncedTracks:
 def _codec(request: "rtc.AddTrackRequest") -> str:
     """Return the codec that a client wants to send; if it names none, the room chooses."""
     return next((_CODECS[one.codec.lower()] for one in request.simulcast_codecs if one.codec.lower() in _CODECS), "")
+
+
+def _repeats(request: "rtc.AddTrackRequest") -> bool:
+    """Return whether a client is to send sound in RED. It does so if RED comes first in the answer, unless it said no;
+    it does not offer to send lost packets of sound again.
+    """
+    return request.type == models.TrackType.AUDIO and not request.disable_red and not _is_sealed(request)
+
+
+def _is_sealed(request: "rtc.AddTrackRequest") -> bool:
+    return request.encryption != models.Encryption.Type.NONE
 
 
 def _info(added: _Added) -> "models.TrackInfo":

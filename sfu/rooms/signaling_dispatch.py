@@ -2,6 +2,7 @@
 
 from sfu.api import facts, signaling, signaling_values
 from sfu.api.refusal import Code, Refused
+from sfu.formats.codecs import Codec
 from sfu.peers.publish.negotiated_publish_peer import Declared
 from sfu.peers.publish.uptrack import CODECS_BY_NAME
 from sfu.rooms import (
@@ -19,6 +20,7 @@ from sfu.rooms.live_room import LiveRoom
 from sfu.rooms.participant import Participant
 
 _BEFORE_CONSENT = (signaling.Consent, signaling.Ping, signaling.Leave, signaling.Ice, signaling.Join)
+_CHOSEN = CODECS_BY_NAME | {"red": Codec.RED}
 
 
 def handle(room: LiveRoom, participant: Participant, message: signaling.ClientMessage, now: int) -> None:
@@ -110,7 +112,7 @@ def _offer(room: LiveRoom, participant: Participant, message: signaling.Offer, n
         entry.mid: Declared(
             entry.source,
             entry.muted,
-            CODECS_BY_NAME.get(entry.codec),
+            _CHOSEN.get(entry.codec),
             entry.backup_of,
             entry.scalability,
             entry.track,

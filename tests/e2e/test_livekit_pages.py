@@ -33,6 +33,7 @@ room.registerTextStreamHandler('lk.transcription',
   async (r, from) => captions.push(`${room.getParticipantByIdentity(from.identity)?.name}: ${await r.readAll()}`)),
 room.on('transcriptionReceived', (segments, who) => transcribed.push(`${who?.name}: ${segments[0].text}`)),
 room.on('moved', name => moves.push(name)), true"""
+SENT_FORMAT = "me().getTrackPublication('microphone').track.sender.getParameters().codecs[0].mimeType"
 CONSENTS = {"attributes": {"parley.consent": "recording,captions"}, "video": {"canUpdateOwnMetadata": True}}
 ENOUGH_BYTES = 50_000
 """Of a track in a recording: more than a second of a camera."""
@@ -84,6 +85,7 @@ async def test_somebody_on_the_page_meets_a_livekit_client(deployment: Deploymen
         await until_media(of_chromium(page), videos=1, frames=20, audio=50, seconds=60)
         await bob.until("of('Camera') && await shows()", 60)
         assert await bob.run("loudness(4000)") > 0.01
+        assert await bob.run(SENT_FORMAT) == "audio/red"
         await picture("media", page, bob)
 
         await _chat(page, bob)

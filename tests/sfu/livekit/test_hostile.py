@@ -271,6 +271,22 @@ def test_tracks_are_published_under_the_id_that_was_announced() -> None:
     assert [(track.mid, f"TR_{track.track}") for track in asked.tracks] == [("0", sid)]
 
 
+@pytest.mark.parametrize(
+    ("said", "codec"), [({}, "red"), ({"disable_red": True}, ""), ({"encryption": models.Encryption.Type.GCM}, "")]
+)
+def test_sound_is_to_be_sent_in_red_unless_its_client_says_no(said: dict[str, Any], codec: str) -> None:
+    session = joined()
+    request = rtc.AddTrackRequest(cid="mic", type=models.TrackType.AUDIO, source=models.TrackSource.MICROPHONE, **said)
+    session.receive(rtc.SignalRequest(add_track=request).SerializeToString())
+    sdp = (
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=msid:- mic\r\n"
+    )
+    offer = rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=sdp, id=3))
+    (asked,) = session.receive(offer.SerializeToString())
+    assert [track.codec for track in asked.tracks] == [codec]
+
+
 def test_others_see_a_new_track() -> None:
     told = joined().tell(
         TrackPublished(

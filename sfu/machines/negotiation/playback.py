@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from sfu.formats.codecs import Codec
 from sfu.formats.extensions import Extension
 from sfu.formats.sdp import Direction, ExtensionMap, Feedback, MediaSection, Msid, SsrcAttribute, SsrcGroup
-from sfu.machines.negotiation.agreement import LocalTransport, Negotiated, NegotiatedMedia, OfferedStream
+from sfu.machines.negotiation.agreement import (
+    LocalTransport,
+    Negotiated,
+    NegotiatedMedia,
+    NegotiatedPayload,
+    OfferedStream,
+)
 from sfu.machines.negotiation.answer import Answerer, ReadOffer, acceptance, allows_mixed, rejection
 from sfu.machines.negotiation.match import extension_ids, match_extensions, match_payloads
 
@@ -89,7 +95,7 @@ def decide(
     reason = offer.refusal(section)
     if reason:
         return rejection(offer, index, reason)
-    payloads = match_payloads(section, codecs - {Codec.RED})
+    payloads = _one_of_each_codec(match_payloads(section, codecs - {Codec.RED}))
     if not payloads:
         return rejection(offer, index, "no_codec")
     extensions = match_extensions(section, wanted, Direction.RECVONLY, allows_mixed(offer, section))
@@ -104,6 +110,20 @@ def decide(
         msid=stream.msid if stream else "",
     )
     return media, _accepting(section, media, extensions, stream)
+
+
+def _one_of_each_codec(payloads: dict[int, NegotiatedPayload]) -> dict[int, NegotiatedPayload]:
+    """Return the first payload type of each codec, which is the one that is sent, and its RTX.
+
+    Browsers offer H264 in six formats. With all of them, an answer with a few sections does not fit into TCP's initial
+    window (RFC 6928), so a far player would wait for it a round trip longer.
+    """
+    first: dict[Codec, int] = {}
+    for number, payload in payloads.items():
+        if payload.codec is not Codec.RTX:
+            first.setdefault(payload.codec, number)
+    kept = set(first.values())
+    return {number: payload for number, payload in payloads.items() if {number, payload.repairs} & kept}
 
 
 def _accepting(

@@ -41,6 +41,18 @@ def test_a_browser_player_keeps_its_numbers(browser: str) -> None:
     assert Codec.VP8 in {payload.codec for payload in video.payloads.values()}
 
 
+def test_one_payload_type_of_each_codec_is_accepted_with_its_rtx() -> None:
+    (_, offered), (_, video) = (
+        sdp.parse(offer("chromium-recvonly")).media,
+        PlaybackNegotiation(3).answer(offer("chromium-recvonly"), LOCAL, STREAMS).media,
+    )
+    assert [line.name for line in offered.rtp_maps].count("H264") > 1
+    codecs = [payload.codec for payload in video.payloads.values() if payload.codec is not Codec.RTX]
+    assert len(codecs) == len(set(codecs)) > 3
+    repaired = [payload.repairs for payload in video.payloads.values() if payload.codec is Codec.RTX]
+    assert repaired == [number for number, payload in video.payloads.items() if payload.codec is not Codec.RTX]
+
+
 def test_sections_without_a_stream_are_inactive() -> None:
     result = PlaybackNegotiation(3).answer(offer("chromium-sendrecv"), LOCAL, STREAMS)
     assert [media.direction for media in result.media] == [

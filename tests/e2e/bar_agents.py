@@ -50,7 +50,7 @@ async def test_an_agent_answers_in_a_browser(deployment: Deployment, browser: st
     host = deployment.network.hosts[1]
     async with (
         talking_agent(deployment),
-        livekit_page.site(host) as site,
+        livekit_page.site(host.name) as site,
         livekit_page.tabs(browser, host, site, ("ann",)) as tabs,
     ):
         ann = tabs["ann"]

@@ -92,7 +92,7 @@ async def test_everybody_hears_the_notice(deployment: Deployment, browser: str, 
     notice, name = notice_of(language), f"{language}-{browser}"
     host = deployment.network.hosts[1]
     async with (
-        livekit_page.site(host) as site,
+        livekit_page.site(host.name) as site,
         livekit_page.tabs(browser, host, site, ("bob",)) as tabs,
         contextlib.AsyncExitStack() as stack,
     ):

@@ -73,7 +73,7 @@ async def test_somebody_on_the_page_meets_a_livekit_client(deployment: Deploymen
     meeting = await deployment.admin.create_meeting("Both kinds")
     host = deployment.network.hosts[1]
     async with (
-        livekit_page.site(host) as site,
+        livekit_page.site(host.name) as site,
         livekit_page.tabs("chromium", host, site, ("bob",)) as tabs,
         contextlib.AsyncExitStack() as stack,
     ):
@@ -209,7 +209,7 @@ async def test_livekit_clients_in_browsers_are_moved_to_other_rooms(deployment: 
     admin, url, host = deployment.admin, deployment.plain_url, deployment.network.hosts[1]
     meeting, elsewhere = await admin.create_meeting("Workshop"), f"Elsewhere {browser}"
     async with (
-        livekit_page.site(host) as site,
+        livekit_page.site(host.name) as site,
         livekit_page.tabs(browser, host, site, ("ann", "bob")) as tabs,
     ):
         for who, tab in tabs.items():

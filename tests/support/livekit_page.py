@@ -124,8 +124,8 @@ async def _tab(browser: str, host: Host, page: str, stack: contextlib.AsyncExitS
 
 
 @contextlib.asynccontextmanager
-async def site(host: Host, package: Path = PACKAGE) -> AsyncIterator[str]:
-    """Serve the page on the loopback interface of the browsers' namespace, where pages may use cameras."""
+async def site(namespace: str | None = None, package: Path = PACKAGE) -> AsyncIterator[str]:
+    """Serve the page on loopback, where pages may use cameras: that of the browsers' namespace, or our own."""
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
@@ -140,9 +140,13 @@ async def site(host: Host, package: Path = PACKAGE) -> AsyncIterator[str]:
     app.add_routes([web.get("/", page), web.get("/client.js", client), web.get("/worker.js", worker)])
     runner = web.AppRunner(app)
     await runner.setup()
-    listening = in_namespace(host.name, lambda: socket.create_server(("127.0.0.1", 0)))
+    listening = _listen() if namespace is None else in_namespace(namespace, _listen)
     await web.SockSite(runner, listening).start()
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
     finally:
         await runner.cleanup()
+
+
+def _listen() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))

@@ -85,6 +85,9 @@ def network(hosts: int, names: Mapping[str, str] | None = None) -> Iterator[Netw
         up("outer", server)
         yield Network(server, tuple(rows), f"{subnet}.250.2")
     finally:
+        # A namespace lives as long as a process in it, and this link with it: with its address, whoever has the
+        # network next would ask this server.
+        subprocess.run(["ip", "link", "delete", outer], check=False, capture_output=True)
         for name in reversed(made):
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
             shutil.rmtree(_ETC / name, ignore_errors=True)
@@ -95,9 +98,12 @@ def _free_subnet() -> tuple[socket.socket, str]:
     """Return the first two numbers of a network that no other process's tests use while the socket is open.
 
     All of these networks lead to this process's own namespace. With two alike, one server would get the other's
-    requests.
+    requests. A killed process leaves its link behind: its network is passed over.
     """
+    left = subprocess.run(["ip", "route", "show"], check=True, capture_output=True, text=True).stdout
     for number in range(200, 250):
+        if f"10.{number}." in left:
+            continue
         held = socket.socket(socket.AF_UNIX)
         try:
             held.bind(f"\0parley-tests-10.{number}")

@@ -109,10 +109,16 @@ def _decide(
     payloads = match_payloads(section, policy.codecs)
     if not payloads:
         return rejection(offer, index, "no_codec")
-    payloads = _preferred_first(payloads, policy.by_mid.get(offer.name(index), policy.preferred))
+    preferred = policy.by_mid.get(offer.name(index), policy.preferred)
+    payloads = _preferred_first(payloads, preferred)
     mixed = allows_mixed(offer, section)
-    described = next(iter(payloads.values())).codec is Codec.AV1
-    wanted = _EXTENSIONS if described else _EXTENSIONS - {Extension.DEPENDENCY_DESCRIPTOR}
+    sent = next(iter(payloads.values())).codec
+    wanted = _EXTENSIONS if sent is Codec.AV1 else _EXTENSIONS - {Extension.DEPENDENCY_DESCRIPTOR}
+    if sent is Codec.RED is preferred:
+        # Chromium would reserve the rate of Opus alone for it, half of what it sends. The rest overfills thin uplinks.
+        # A client that puts RED first itself, as the page does, also changes to Opus itself there.
+        wanted -= {Extension.TRANSPORT_SEQ}
+        payloads = _without_transport_feedback(payloads)
     extensions = match_extensions(section, wanted, Direction.SENDONLY, mixed)
     ids = extension_ids(extensions)
     media = NegotiatedMedia(
@@ -152,6 +158,12 @@ def _pausing(section: MediaSection, media: NegotiatedMedia) -> MediaSection:
         for line in section.parameters
     ]
     return replace(section, parameters=tuple(lines))
+
+
+def _without_transport_feedback(payloads: dict[int, NegotiatedPayload]) -> dict[int, NegotiatedPayload]:
+    return {
+        number: replace(payload, feedback=payload.feedback - {"transport-cc"}) for number, payload in payloads.items()
+    }
 
 
 def _preferred_first(payloads: dict[int, NegotiatedPayload], preferred: Codec | None) -> dict[int, NegotiatedPayload]:

@@ -193,6 +193,17 @@ def test_red_stays_where_it_was_offered() -> None:
     assert sealed.description.media[0].formats == ("111",)
 
 
+def test_red_that_we_choose_is_kept_out_of_the_estimate_of_its_senders_uplink() -> None:
+    text = offer("chromium-audio-video")
+    red = answer(text, PublishPolicy(by_mid={answer(text).media[0].mid: Codec.RED}))
+    own = answer(text.replace("111 63 ", "63 111 ", 1))
+    for negotiated, expected in ((answer(text), True), (own, True), (red, False)):
+        sound, picture = negotiated.media
+        assert ("transport-cc" in sound.payloads[111].feedback) is expected
+        assert (Extension.TRANSPORT_SEQ in sound.extensions.values()) is expected
+        assert Extension.TRANSPORT_SEQ in picture.extensions.values()
+
+
 @pytest.mark.parametrize("repeated", ["111/9", "9/9", "9"])
 def test_red_of_something_else_than_opus_is_not_taken(repeated: str) -> None:
     text = offer("chromium-audio-video").replace("a=fmtp:63 111/111", f"a=fmtp:63 {repeated}")

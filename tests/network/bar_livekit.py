@@ -112,7 +112,10 @@ async def _moved(seed: int) -> bool:
         await asyncio.sleep(0.5)  # what was under way is there
         taken = [await _seconds_until_moving(page, moved) for page in (call.ann, call.bob)]
     holds = max(taken) <= MOST_AWAY
-    print(f"moved, seed {seed}: pictures after {taken[0]:.1f} s, of it after {taken[1]:.1f} s: {holds}")
+    print(
+        f"moved, seed {seed}: pictures after {taken[0]:.1f} s, of it after {taken[1]:.1f} s: "
+        f"{'holds' if holds else 'missed'}"
+    )
     return holds
 
 

@@ -3,11 +3,7 @@
 import os
 import subprocess
 
-from tests.support.namespaces import in_namespace, ip, network, up
-
-
-def routes() -> str:
-    return subprocess.run(["ip", "route", "show"], check=True, capture_output=True, text=True).stdout
+from tests.support.namespaces import in_namespace, ip, network, routes, up
 
 
 def test_a_process_that_lives_on_does_not_keep_the_link() -> None:

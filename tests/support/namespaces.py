@@ -100,7 +100,7 @@ def _free_subnet() -> tuple[socket.socket, str]:
     All of these networks lead to this process's own namespace. With two alike, one server would get the other's
     requests. A killed process leaves its link behind: its network is passed over.
     """
-    left = subprocess.run(["ip", "route", "show"], check=True, capture_output=True, text=True).stdout
+    left = routes()
     for number in range(200, 250):
         if f"10.{number}." in left:
             continue
@@ -112,6 +112,11 @@ def _free_subnet() -> tuple[socket.socket, str]:
         else:
             return held, f"10.{number}"
     raise RuntimeError("all of 10.200.0.0 to 10.249.0.0 are in use by tests")
+
+
+def routes() -> str:
+    """Return the routes of this process's own namespace, as iproute2 prints them."""
+    return subprocess.run(["ip", "route", "show"], check=True, capture_output=True, text=True).stdout
 
 
 def _name(host: Host, names: Mapping[str, str]) -> None:

@@ -41,8 +41,8 @@ class PublishPolicy:
     """Limits on what a publisher may send. Sections beyond a maximum, or without any of `codecs`, are rejected.
 
     `preferred`, or a section's codec in `by_mid`, is put first if it was offered: browsers send the first codec of an
-    answer. With `data` one section of data channels is accepted. The sound of the mids in `pausing` may pause while it
-    is silent (DTX).
+    answer. RED in `by_mid` gets no transport-wide feedback. With `data` one section of data channels is accepted. The
+    sound of the mids in `pausing` may pause while it is silent (DTX).
 
     `shows` holds, by mid, the streams sent on sections where the client only receives; the others of these are
     inactive.
@@ -109,12 +109,12 @@ def _decide(
     payloads = match_payloads(section, policy.codecs)
     if not payloads:
         return rejection(offer, index, "no_codec")
-    preferred = policy.by_mid.get(offer.name(index), policy.preferred)
-    payloads = _preferred_first(payloads, preferred)
+    chosen = policy.by_mid.get(offer.name(index))
+    payloads = _preferred_first(payloads, chosen or policy.preferred)
     mixed = allows_mixed(offer, section)
     sent = next(iter(payloads.values())).codec
     wanted = _EXTENSIONS if sent is Codec.AV1 else _EXTENSIONS - {Extension.DEPENDENCY_DESCRIPTOR}
-    if sent is Codec.RED is preferred:
+    if sent is Codec.RED and chosen is Codec.RED:
         # Chromium would reserve the rate of Opus alone for it, half of what it sends. The rest overfills thin uplinks.
         # A client that puts RED first itself, as the page does, also changes to Opus itself there.
         wanted -= {Extension.TRANSPORT_SEQ}

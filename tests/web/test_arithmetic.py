@@ -360,7 +360,7 @@ async def test_media_is_lost_only_if_it_was_there(page: Page) -> None:
           peer.dispatchEvent(new Event('state'));
         }
       };
-      const keeper = new module.PeerKeeper(...peers, () => false);
+      const keeper = new module.PeerKeeper(...peers, () => false, () => false, () => {});
       const log = [];
       for (const step of argument) {
         if (step === 'anew') keeper.renewed();
@@ -375,6 +375,42 @@ async def test_media_is_lost_only_if_it_was_there(page: Page) -> None:
     steps = ["connected", "anew", "new", "connecting", "failed"]
     states = ["connected", "connected", "connected", "connecting", "media-lost"]
     assert await call(page, "/sdk/peer-keeper.js", body, steps) == states
+
+
+async def test_silence_lasts_from_what_was_not_answered(page: Page) -> None:
+    body = """
+      const silence = new module.Silence();
+      return argument.map(([at, sent, received, lost]) => silence.take({sent, received}, at, lost));
+    """
+    readings = [[0, 10, 10], [500, 10, 10], [1000, 11, 10], [1500, 11, 10], [2000, 20, 10], [2500, 21, 11]]
+    assert await call(page, "/sdk/silence.js", body, readings) == [0, 0, 0, 500, 1000, 0]
+    lost = [[0, 10, 10, False], [500, 10, 10, True], [1500, 10, 10, True]]
+    assert await call(page, "/sdk/silence.js", body, lost) == [0, 0, 1000]
+
+
+async def test_only_a_silent_peer_is_replaced_while_signaling_answers(page: Page) -> None:
+    """One peer sends and hears nothing, the other hears something now and then. Both are in doubt."""
+    body = """
+      let sent = 0, heard = 0;
+      const restarted = [];
+      const peers = ['silent', 'heard'].map((name) => Object.assign(new EventTarget(), {
+        connection: {connectionState: 'connected', localDescription: null, getStats: async () => new Map([
+          [1, {type: 'outbound-rtp', packetsSent: ++sent}],
+          [2, {type: 'candidate-pair', nominated: true, bytesReceived: name === 'heard' ? ++heard : 1}],
+          [3, {type: 'candidate-pair', nominated: false, requestsSent: sent, bytesReceived: sent}],
+        ])},
+        restart: async () => { restarted.push([name, answers]); },
+      }));
+      let answers = false;
+      const keeper = new module.PeerKeeper(...peers, () => true, () => answers, () => {});
+      for (const peer of peers) peer.dispatchEvent(new Event('state'));
+      keeper.doubt();
+      setTimeout(() => { answers = true; }, 2_500);
+      while (!restarted.length) await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      keeper.close();
+      return restarted;"""
+    assert await call(page, "/sdk/peer-keeper.js", body) == [["silent", True]]
 
 
 async def test_the_word_for_a_network_fits_what_is_seen(page: Page) -> None:

@@ -102,7 +102,9 @@ export class Room extends Emitter {
     this.#publish = new PublishPeer({ send, simulcast, codec: encryption ? 'VP8' : codec, encryption });
     this.#subscribe = new SubscribePeer({ send, encryption });
     this.#signaling = new Signaling({ admit: (again) => this.#admitted(again), ...signaling });
-    this.#keeper = new PeerKeeper(this.#publish, this.#subscribe, () => this.#signaling.joined);
+    this.#keeper = new PeerKeeper(
+      this.#publish, this.#subscribe, () => this.#signaling.joined, () => this.#signaling.answered, () => this.#updateConnection(),
+    );
     this.#listen();
   }
 
@@ -534,6 +536,7 @@ export class Room extends Emitter {
   #signalingChanged(state) {
     this.#signalingState = state;
     if (state.state === 'waiting') this.#moves = state.code === 'moved';
+    if (state.state === 'waiting') this.#keeper.doubt();
     if (state.state === 'closed') this.#close();
     this.#updateConnection();
   }

@@ -128,6 +128,11 @@ export class Signaling extends Emitter {
     return this.#joined;
   }
 
+  /** True if the server has sent anything since the last ping. */
+  get answered() {
+    return this.#joined && this.#heardSincePing;
+  }
+
   /** Connect and join. @returns {Promise<object>} the first room-info; rejects if the join is refused or the server unreachable */
   start() {
     globalThis.addEventListener('online', this.#online);

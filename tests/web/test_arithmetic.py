@@ -404,6 +404,7 @@ async def test_only_a_silent_peer_is_replaced_while_signaling_answers(page: Page
       let answers = false;
       const keeper = new module.PeerKeeper(...peers, () => true, () => answers, () => {});
       for (const peer of peers) peer.dispatchEvent(new Event('state'));
+      await new Promise((resolve) => setTimeout(resolve, 1_200)); // a first reading
       keeper.doubt();
       setTimeout(() => { answers = true; }, 2_500);
       while (!restarted.length) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -11,7 +11,7 @@ const NEW_MS = 30_000;
 /** The interval for asking how long a peer has been silent, and the one while its path is in doubt. */
 const LISTEN_MS = 1_000;
 const DOUBT_MS = 250;
-/** Readings after signaling was restored, at most. An idle peer of Firefox may hear nothing for longer. */
+/** The most readings in doubt while signaling is answered. An idle peer of Firefox sends nothing that must be answered. */
 const DOUBTS = 20;
 /** Silence of this length means that media is lost. Signaling is then probed. */
 const SILENT_MS = 3_000;
@@ -37,7 +37,7 @@ export class PeerKeeper {
     for (const watch of this.#watches) watch.doubt();
   }
 
-  /** Check both peers after signaling was restored. A peer that was lost with it will not recover. */
+  /** Check both peers after signaling was restored: one that failed meanwhile could not be replaced. */
   check() {
     for (const watch of this.#watches) watch.check();
   }

@@ -535,8 +535,10 @@ export class Room extends Emitter {
   /** @param {import('./signaling.js').SignalingState} state */
   #signalingChanged(state) {
     this.#signalingState = state;
-    if (state.state === 'waiting') this.#moves = state.code === 'moved';
-    if (state.state === 'waiting') this.#keeper.doubt();
+    if (state.state === 'waiting') {
+      this.#moves = state.code === 'moved';
+      this.#keeper.doubt();
+    }
     if (state.state === 'closed') this.#close();
     this.#updateConnection();
   }

@@ -321,9 +321,9 @@ class Progress(Received, Voice, Protocol):
     `first` to `highest`. `jitter` is RFC 3550's, in clock units. `frames` counts RTP timestamps; `timestamp` is the
     newest (-1 before any), which first arrived at `timestamp_at`, and `timestamp_before` the one before it.
     `after_keyframe` is true if no frame has arrived since the newest keyframe. `last_arrival` is the arrival time of
-    the newest packet. Rates are those of the window that ended at `measured_at`, 0 if it contains a pause, and
-    `temporal_layers` those of its packets, 1 for a stream without any. `oversize` counts packets of more than
-    `OVERSIZE_BYTES`; `largest` is the size of the largest. The remaining fields concern audio levels; see
+    the newest packet. Rates leave out padding; they are those of the window that ended at `measured_at`, 0 if it
+    contains a pause. `temporal_layers` are those of its packets, 1 for a stream without any. `oversize` counts packets
+    of more than `OVERSIZE_BYTES`; `largest` is the size of the largest. The remaining fields concern audio levels; see
     `sfu.machines.loudness`.
     """
 

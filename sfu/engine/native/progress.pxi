@@ -27,7 +27,7 @@ cdef void progress_take(
     if size > OVERSIZE_BYTES:
         progress.oversize += 1
         progress.largest = max(progress.largest, size)
-    progress_measure(progress, packet.arrival, size)
+    progress_measure(progress, packet.arrival, 0 if flags & FLAG_PADDING else size)
 
 
 cdef void progress_count(Progress *progress, const Packet *packet, int64_t clock_rate) noexcept nogil:

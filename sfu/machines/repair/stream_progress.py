@@ -77,7 +77,7 @@ class StreamProgress(Loudness):
         if size > OVERSIZE_BYTES:
             self.oversize += 1
             self.largest = max(self.largest, size)
-        self._measure(arrival, size)
+        self._measure(arrival, 0 if padding else size)  # no viewer gets padding
 
     def _count(self, ext_seq: int, arrival: int, timestamp: int, clock_rate: int) -> None:
         if not self.received:

@@ -4,8 +4,9 @@ More lenient than RFC 8866, as peers are: lines may end with LF alone, and the o
 Bandwidth, timing and contact lines mean nothing in WebRTC and are ignored.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeVar
 
@@ -34,10 +35,12 @@ from sfu.formats.sdp.description import (
 
 MAX_BYTES = 256 * 1024
 MAX_SECTIONS = 200
-_REMEMBERED, _REMEMBERED_CHARACTERS = 1024, 128
-"""The lines of one kind that are remembered, since most repeat in each m-section and for each participant."""
-
 _DESCRIPTIONS = 4
+_LINES, _LINE_CHARACTERS = 1024, 128
+"""The lines of one kind that are remembered, since most repeat in each m-section and for each participant."""
+_SECTIONS, _SECTION_CHARACTERS = 256, 3072
+"""The same for m-sections without their mids; a malicious one this long takes 100 KB."""
+_MID = re.compile(r"\na=mid:([^\r\n]*)\r?(?=\n|\Z)")
 T = TypeVar("T")
 
 
@@ -49,25 +52,20 @@ def parse(text: str) -> SessionDescription:
     """
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise ValueError("session description is too long")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    while lines and not lines[-1]:
-        lines.pop()
-    if not lines or lines[0] != "v=0":
+    session, *sections = text.rstrip("\r\n").split("\nm=")
+    if len(sections) > MAX_SECTIONS:
+        raise ValueError("too many m-sections")
+    version, *lines = _lines(session)
+    if version != "v=0":
         raise ValueError("session description does not begin with v=0")
-    session = _Part()
-    sections: list[_Part] = []
-    for line in lines[1:]:
-        if line[1:2] != "=" or "\r" in line or "\0" in line:
-            raise ValueError("not a line of a session description")
-        if line[0] == "m":
-            if len(sections) == MAX_SECTIONS:
-                raise ValueError("too many m-sections")
-            sections.append(_Part(media_line=line[2:]))
-        elif line[0] == "a":
-            _take_attribute(sections[-1] if sections else session, line[2:])
-        else:
-            _take(sections[-1] if sections else session, line[0], line[2:])
-    return _session(session, tuple(_section(part) for part in sections))
+    return _session(_part("", lines), tuple(_section(section) for section in sections))
+
+
+def _lines(text: str) -> list[str]:
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if any("\r" in line or "\0" in line for line in lines):
+        raise ValueError("not a line of a session description")
+    return lines
 
 
 @dataclass(slots=True)
@@ -78,7 +76,6 @@ class _Part:
     origin: Origin | None = None
     name: str = "-"
     connection: str | None = None
-    mid: str | None = None
     direction: Direction | None = None
     ice_ufrag: str | None = None
     ice_pwd: str | None = None
@@ -101,6 +98,18 @@ class _Part:
 
 
 Taker = Callable[[_Part, str], None]
+
+
+def _part(media_line: str, lines: Iterable[str]) -> _Part:
+    part = _Part(media_line)
+    for line in lines:
+        if line[1:2] != "=":
+            raise ValueError("not a line of a session description")
+        if line[0] == "a":
+            _take_attribute(part, line[2:])
+        else:
+            _take(part, line[0], line[2:])
+    return part
 
 
 def _take(part: _Part, kind: str, value: str) -> None:
@@ -157,7 +166,19 @@ def _session(part: _Part, media: tuple[MediaSection, ...]) -> SessionDescription
     )
 
 
-def _section(part: _Part) -> MediaSection:
+def _section(text: str) -> MediaSection:
+    """Return an m-section from its text without "m=". In an answer to many slots, those of a kind often differ by their
+    mid alone, so the rest is remembered.
+    """
+    mid = _MID.search(text)
+    if mid is None:
+        return _section_without_mid(text)
+    return replace(_section_without_mid(text[: mid.start()] + text[mid.end() :]), mid=values.token(mid[1]))
+
+
+def _new_section(text: str) -> MediaSection:
+    media_line, *lines = _lines(text)
+    part = _part(media_line, lines)
     words = part.media_line.split()
     if len(words) < 3:
         raise ValueError("m= line")
@@ -166,7 +187,6 @@ def _section(part: _Part) -> MediaSection:
         port=values.integer(words[1], 65535),
         protocol=words[2],
         formats=tuple(words[3:]),
-        mid=part.mid,
         direction=part.direction,
         connection=part.connection,
         transport=_transport(part),
@@ -209,10 +229,6 @@ def _setup(part: _Part, value: str) -> None:
     part.setup = values.setup(value)
 
 
-def _mid(part: _Part, value: str) -> None:
-    part.mid = values.token(value)
-
-
 def _simulcast(part: _Part, value: str) -> None:
     part.simulcast = values.simulcast(value)
 
@@ -224,14 +240,14 @@ def _appending(read: Callable[[str], T], where: Callable[[_Part], list[T]]) -> T
     return take
 
 
-def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a parser that remembers short lines; `read` must return an immutable value."""
-    remembering = lru_cache(_REMEMBERED)(read)
+def remembered(read: Callable[[str], T], texts: int = _LINES, characters: int = _LINE_CHARACTERS) -> Callable[[str], T]:
+    """Return a parser that remembers the last short texts; `read` must return an immutable value."""
+    remembering = lru_cache(texts)(read)
 
-    def parse_line(value: str) -> T:
-        return remembering(value) if len(value) <= _REMEMBERED_CHARACTERS else read(value)
+    def read_or_remember(text: str) -> T:
+        return remembering(text) if len(text) <= characters else read(text)
 
-    return parse_line
+    return read_or_remember
 
 
 _DIRECTIONS = frozenset(direction.value for direction in Direction)
@@ -246,7 +262,6 @@ _EVERYWHERE: dict[str, Taker] = {
     "extmap": _appending(remembered(values.extension_map), lambda part: part.extensions),
 }
 _IN_SECTION: dict[str, Taker] = {
-    "mid": _mid,
     "simulcast": _simulcast,
     "rtpmap": _appending(remembered(values.rtp_map), lambda part: part.rtp_maps),
     "fmtp": _appending(remembered(values.format_parameters), lambda part: part.parameters),
@@ -257,3 +272,4 @@ _IN_SECTION: dict[str, Taker] = {
     "ssrc-group": _appending(values.ssrc_group, lambda part: part.ssrc_groups),
     "candidate": _appending(values.candidate, lambda part: part.candidates),
 }
+_section_without_mid = remembered(_new_section, _SECTIONS, _SECTION_CHARACTERS)

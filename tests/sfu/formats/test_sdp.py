@@ -178,6 +178,7 @@ AUDIO = HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
         HEAD + "a=mid:a\rb\r\n",
         HEAD + "s=\0\r\n",
         HEAD + "m=audio\r\n",
+        HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF\r111\r\n",
         HEAD + "m=audio 65536 UDP/TLS/RTP/SAVPF 0\r\n",
         HEAD + "m=audio ٣ UDP/TLS/RTP/SAVPF 0\r\n",
         HEAD + "m=audio -1 UDP/TLS/RTP/SAVPF 0\r\n",
@@ -207,6 +208,13 @@ AUDIO = HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
 def test_malformed_descriptions_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         sdp.parse(text)
+
+
+def test_sections_of_a_kind_share_what_is_parsed() -> None:
+    path = next(path for path in FIXTURES if path.stem == "chromium-subscribe-answer")
+    sections = [section for section in sdp.parse(path.read_text(encoding="utf-8")).media if section.kind == "audio"]
+    assert [section.mid for section in sections] == ["0", "1", "2"]
+    assert all(section.rtp_maps is sections[0].rtp_maps for section in sections)
 
 
 def test_bounds_are_kept() -> None:

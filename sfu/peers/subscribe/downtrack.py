@@ -18,6 +18,7 @@ from sfu.peers.publish.publish_peer import PublishPeer
 from sfu.peers.publish.uptrack import UpTrack
 from sfu.peers.subscribe.slot_assignment import Wish
 
+_EARLY_REPORTS = 5  # a second apart, to sync a track that begins
 _LARGEST_BYTES, _HEADER_BYTES = 1200, 40
 _LEAST_FRAMES, _LEAST_FRAME_RATE = 5, 8.0  # minimum for a picture with which audio is kept in sync
 _MEASURED_PACKETS = 30
@@ -74,6 +75,8 @@ class DownTrack:
         self._needs_grant = managed and context.observer is not None and slot.kind == "video"
         self._may_begin = False
         self._has_begun = False
+        self.early_reports = 0
+        """The number of sender reports that should still come soon, since the track has just begun."""
 
     def can_carry(self, uptrack: UpTrack) -> bool:
         """Return True if the subscriber decodes the uptrack's codec, or has not answered yet."""
@@ -110,6 +113,7 @@ class DownTrack:
         self.uptrack = self.publisher = self.stream = self.wish = self.granted = self.wanted_rid = self._origin = None
         self.layer = self.wanted_layer = ALL_LAYERS
         self.waiting = self.paused = self._may_begin = self._has_begun = False
+        self.early_reports = 0
 
     @property
     def layer_name(self) -> str:
@@ -287,11 +291,16 @@ class DownTrack:
         if self.stream is not None and self.stream.number == number:
             self.stream = None
 
-    def switched(self, stream: int) -> None:
-        """Note that the engine switched the route to `stream`."""
-        if self.stream is not None and self.stream.number == stream:
-            self.waiting = False
-            self._has_begun = True
+    def switched(self, stream: int) -> bool:
+        """Note that the engine switched the route to `stream`; return True if the track begins with it."""
+        if self.stream is None or self.stream.number != stream:
+            return False
+        begins = not self._has_begun
+        if begins:
+            self.early_reports = _EARLY_REPORTS
+        self.waiting = False
+        self._has_begun = True
+        return begins
 
     def sender_report(self, now: int) -> SenderReport | None:
         """Return the SR to send now, on our NTP clock; None if nothing is carried or no SR has arrived.

@@ -194,7 +194,7 @@ class LinkSubscribePeer(SubscribePeer):
             self.round_trip.sent(report.ntp, now)
             names = rtcp.SourceDescription(((report.ssrc, _CNAME),))
             self._context.outbox.send(self.peer.protect_rtcp(rtcp.serialize([report, names])))
-        return False  # the other side's subscribers need these for their own reports, and one may have just joined
+        return True  # the other side's subscribers need these for their own reports, and one may have just joined
 
 
 def _describe(uptrack: UpTrack) -> LinkTrack:

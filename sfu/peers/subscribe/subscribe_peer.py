@@ -27,7 +27,6 @@ from sfu.peers.subscribe.nack_responder import NackResponder
 from sfu.peers.subscribe.picture_copies import PictureCopies
 
 _REPORT_INTERVAL_NS = 1_000_000_000
-_FIRST_REPORTS = 5  # a second apart, to sync newly shown tracks
 _IDLE_REPORT_NS = 30_000_000_000
 _LATER_REPORT_NS = 5_000_000_000  # the clocks of a running stream hardly diverge (libwebrtc, for audio: the same)
 _REPORTS_PER_DATAGRAM = 20
@@ -60,7 +59,7 @@ class SubscribePeer:
         self._by_ssrc: dict[int, DownTrack] = {}
         self._by_route: dict[int, DownTrack] = {}
         self._next_report = now + _REPORT_INTERVAL_NS
-        self._reports = 0
+        self._next_round = now
 
     def add(self, slot: OfferedSlot, now: int) -> DownTrack:
         """Add the downtrack of a new slot."""
@@ -146,7 +145,7 @@ class SubscribePeer:
                 downtrack.agree(encoding_of(section), now)
 
     def switched(self, route: int, stream: int, now: int) -> DownTrack | None:
-        """Take a switch of a route by the engine; return its downtrack, and plan its reports.
+        """Take a switch of a route by the engine; return its downtrack, and plan the reports of a track that begins.
 
         Reports are spread out: hundreds of subscribers may begin at one keyframe, and reports to all at once would
         delay media.
@@ -154,10 +153,9 @@ class SubscribePeer:
         downtrack = self._by_route.get(route)
         if downtrack is None:
             return None
-        downtrack.switched(stream)
-        self._reports = 0
-        wait = (1 + self.peer.number % _SPREAD) * _REPORT_INTERVAL_NS // _SPREAD
-        self._next_report = min(self._next_report, now + wait)
+        if downtrack.switched(stream):
+            wait = (1 + self.peer.number % _SPREAD) * _REPORT_INTERVAL_NS // _SPREAD
+            self._next_report = min(self._next_report, now + wait)
         return downtrack
 
     def receive(self, leftover: Leftover, now: int) -> Refusal | None:
@@ -271,10 +269,9 @@ class SubscribePeer:
         if not self._flows(now):
             self._next_report = now + _IDLE_REPORT_NS  # no wake-up, since there is nothing to report
         elif now >= self._next_report:
-            self._reports += self._send_reports(now)
+            more_soon = self._send_reports(now)
             self._wait_for_repairs(now)
-            is_awaited = self._reports < _FIRST_REPORTS
-            self._next_report = coalesce(now + (_REPORT_INTERVAL_NS if is_awaited else _LATER_REPORT_NS))
+            self._next_report = coalesce(now + _REPORT_INTERVAL_NS if more_soon else self._next_round)
 
     def _flows(self, now: int) -> bool:
         """Return True if there is anything to report now or soon."""
@@ -284,18 +281,28 @@ class SubscribePeer:
         return False
 
     def _send_reports(self, now: int) -> bool:
-        """Send reports of all carried streams; return whether there were any."""
-        carrying = [downtrack for downtrack in self.downtracks.values() if downtrack.stream is not None]
+        """Send reports of tracks that began lately, and in each round of all; return whether more are due in a
+        second.
+        """
+        is_round = now >= self._next_round
+        if is_round:
+            self._next_round = now + _LATER_REPORT_NS
+        carrying = [
+            downtrack
+            for downtrack in self.downtracks.values()
+            if downtrack.stream is not None and (is_round or downtrack.early_reports)
+        ]
         reports = [(downtrack, downtrack.sender_report(now)) for downtrack in carrying]
         known = [(downtrack, report) for downtrack, report in reports if report is not None]
         for start in range(0, len(known), _REPORTS_PER_DATAGRAM):
             part = known[start : start + _REPORTS_PER_DATAGRAM]
-            for _, report in part:
+            for downtrack, report in part:
+                downtrack.early_reports = max(0, downtrack.early_reports - 1)
                 self.round_trip.sent(report.ntp, now)
             names = rtcp.SourceDescription(tuple((downtrack.ssrc, downtrack.cname) for downtrack, _ in part))
             compound = rtcp.serialize([*(report for _, report in part), names])
             self._context.outbox.send(self.peer.protect_rtcp(compound))
-        return bool(known)
+        return any(downtrack.early_reports for downtrack in carrying)
 
     def close(self, now: int) -> None:
         """Stop all tracks and close the peer."""

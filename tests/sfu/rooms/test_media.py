@@ -1,6 +1,7 @@
 """Media between a publisher and a subscriber, in simulated time."""
 
 import itertools
+from collections import Counter
 
 import pytest
 
@@ -169,6 +170,26 @@ def test_reports_come_every_second_where_something_is_new_and_seldom_later() -> 
     assert {report.ssrc for report in receiver.feedback(rtcp.SenderReport)} == {receiver.rtp[0].ssrc}
     stage.run(1100 * MS)
     assert receiver.rtp[-1].ssrc in {report.ssrc for report in receiver.feedback(rtcp.SenderReport)}
+
+
+def test_a_track_that_begins_does_not_repeat_the_reports_of_others() -> None:
+    stage = Stage()
+    sender, receiver = call(stage)
+    seqs = itertools.count(1)
+    sound = before = 0
+    for second in range(1, 17):
+        sender.send(audio(second))
+        sender.send_rtcp([rtcp.SenderReport(ssrc, second << 32, second, 1, 4) for ssrc in (1001, 2001)])
+        for _ in range(10):
+            if second > 10:
+                seq = next(seqs)
+                sender.send(video(seq, KEYFRAME if seq == 1 else DELTA))
+            stage.run(100 * MS, 50 * MS)
+        if second == 10:
+            sound, before = receiver.rtp[0].ssrc, len(receiver.feedback(rtcp.SenderReport))
+    reported = Counter(report.ssrc == sound for report in receiver.feedback(rtcp.SenderReport)[before:])
+    assert reported[True] <= 2
+    assert reported[False] >= 1
 
 
 def test_sound_is_not_kept_in_sync_with_a_picture_of_few_frames() -> None:
